@@ -1,0 +1,1 @@
+"""What the service knows: prices, who may refresh them, and how they are read. No Flask, no Celery."""

@@ -1,0 +1,128 @@
+"""The engine, its two kinds of transaction, and the database's own clock.
+
+SQLite (one machine) and PostgreSQL (a cluster) behave alike behind this module: a writing
+transaction has the write lock from its first statement, and every wait has a bound.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from prices.errors import DatabaseUnavailableError, SchemaBehindError
+from prices.logs import one_line
+
+CONNECT_SECONDS = 2
+STATEMENT_SECONDS = 10
+LOCK_SECONDS = 5
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite, which knows no zones, stores it without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; hand SQLite the UTC wall clock."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give back aware UTC times, whatever zone the session has."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def make_engine(url: str) -> Engine:
+    """Make an engine that connects when first used; every connection has time-outs."""
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"timeout": LOCK_SECONDS}, pool_timeout=CONNECT_SECONDS)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    options = f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s"
+    return create_engine(
+        url,
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "options": options,
+            "tcp_user_timeout": STATEMENT_SECONDS * 1000,
+            "application_name": "pricebeat",
+        },
+        pool_size=4,
+        pool_timeout=CONNECT_SECONDS,
+        pool_pre_ping=True,
+    )
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that sees one state of the database and changes nothing."""
+    with _translated(), engine.connect() as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that commits as a whole or not at all."""
+    with (
+        _translated(),
+        engine.connect().execution_options(pricebeat_writes=True) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+def utc_now(connection: Connection) -> datetime:
+    """Ask the database for the time: the one clock that a whole cluster shares."""
+    if connection.dialect.name == "sqlite":
+        told = connection.scalar(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"))
+        return datetime.fromisoformat(str(told)).replace(tzinfo=UTC)
+    now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return now.astimezone(UTC)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what the driver raises into our errors; a broken constraint stays what it is."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except PoolTimeoutError as error:
+        raise DatabaseUnavailableError("every connection to the database is in use") from error
+    except DBAPIError as error:
+        if _says_table_missing(error):
+            raise SchemaBehindError("the tables are missing: run python deploy_migrations.py") from error
+        raise DatabaseUnavailableError(f"the database failed: {one_line(error.orig or error)}") from error
+
+
+def _says_table_missing(error: DBAPIError) -> bool:
+    if isinstance(error, OperationalError):
+        return any(f"no such {thing}:" in str(error.orig) for thing in ("table", "column"))
+    return isinstance(error, ProgrammingError) and getattr(error.orig, "sqlstate", "") in ("42P01", "42703")
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = WAL")  # readers go on while a refresh is written
+    connection.execute("PRAGMA synchronous = FULL")  # a committed price survives a power cut
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("pricebeat_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,36 @@
+"""The errors of the house: one base, a few kinds, each with one sentence fit to be shown.
+
+The doors translate them once: to a problem body, to a failed task, to an exit status.
+"""
+
+
+class PricesError(Exception):
+    """Base of every error that the house raises on purpose; its text is one line without secrets."""
+
+
+class SettingsError(PricesError):
+    """A setting cannot be used; the text names the variable and what it should be."""
+
+
+class PriceError(PricesError):
+    """A text is no price; the text says which and why."""
+
+
+class UpstreamError(PricesError):
+    """OpenRouter could not be asked, or what it answered is no price list."""
+
+
+class DatabaseUnavailableError(PricesError):
+    """The database did not answer, or not in time."""
+
+
+class SchemaBehindError(PricesError):
+    """The database's tables are not those of this version: the release step has not run."""
+
+
+class RedisUnavailableError(PricesError):
+    """Redis did not answer, or not in time."""
+
+
+class ClaimLostError(PricesError):
+    """The run is no longer the one that may change prices."""

@@ -1,0 +1,122 @@
+"""The one report of how the service is: for load balancers, pages, metrics and the status command."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as CheckTimeoutError
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from redis import Redis
+from sqlalchemy import Engine
+
+from prices import queries
+from prices.database import reading, utc_now
+from prices.errors import PricesError
+from prices.freshness import is_fresh
+from prices.lease import read_holder
+from prices.liveness import who_lives
+from prices.logs import one_line
+from prices.redis_client import BEAT_LEADER_KEY, LOCK_KEY
+from prices.services import Services
+
+CHECK_SECONDS: Final = 1.0
+HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
+
+# Shared by all reports of the process: a check that hangs keeps one thread, not one per probe.
+_POOL: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="health")
+
+
+def report(services: Services) -> dict[str, Any]:
+    """Make the full report: `status` and the parts it follows from. Takes about a second at most.
+
+    `status` is unhealthy when the database cannot be used, degraded when something else is amiss
+    (Redis, no worker, no beat, old prices, a failed last run), else healthy.
+    """
+    database_check = _POOL.submit(check_database, services.engine, services.settings.refresh_interval)
+    redis_check = _POOL.submit(check_redis, services.redis)
+    database = _within(database_check.result)
+    redis = _within(redis_check.result)
+    prices = database.pop("prices", {"status": "unknown", "last_run": None, "next_run": None})
+    parts = {
+        "database": database,
+        "redis": {name: redis[name] for name in ("status", "reason", "lock") if name in redis},
+        "worker": redis.get("worker", {"status": "unknown", "reason": "Redis does not answer"}),
+        "beat": redis.get("beat", {"status": "unknown", "reason": "Redis does not answer"}),
+        "prices": prices,
+    }
+    return {"status": overall(parts), "at": datetime.now(UTC).isoformat(timespec="seconds"), **parts}
+
+
+def overall(parts: dict[str, dict[str, Any]]) -> str:
+    """Say how the whole is from how its parts are."""
+    if parts["database"]["status"] != "ok":
+        return UNHEALTHY
+    return HEALTHY if all(part["status"] == "ok" for part in parts.values()) else DEGRADED
+
+
+def _within(wait: Callable[[float], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return wait(CHECK_SECONDS)
+    except CheckTimeoutError:
+        return {"status": "down", "reason": f"no answer within {CHECK_SECONDS:g} s"}
+
+
+def check_database(engine: Engine, interval: timedelta) -> dict[str, Any]:
+    """Check that the database answers and has this version's tables; tell what it knows of the prices."""
+    try:
+        with reading(engine) as connection:
+            queries.require_schema(connection)
+            now = utc_now(connection)
+            state = queries.catalogue_state(connection)
+            run = queries.last_run(connection)
+    except PricesError as error:
+        return {"status": "down", "reason": one_line(error)}
+    return {
+        "status": "ok",
+        "prices": _prices(state, queries.describe_run(run) if run else None, now, interval),
+    }
+
+
+def _prices(
+    state: queries.CatalogueState, run: dict[str, Any] | None, now: datetime, interval: timedelta
+) -> dict[str, Any]:
+    age = None if state.refreshed_at is None else (now - state.refreshed_at).total_seconds()
+    told: dict[str, Any] = {
+        "status": "ok",
+        "age_seconds": age,
+        "revision": state.revision,
+        "refreshed_at": state.refreshed_at and state.refreshed_at.isoformat(),
+        "last_run": run,
+        "next_run": _next_run(state.refreshed_at, interval),
+    }
+    if age is None:
+        return told | {"status": "empty", "reason": "never refreshed"}
+    if not is_fresh(state.refreshed_at, now, 2 * interval):
+        return told | {"status": "stale", "reason": f"the prices are {age / 3600:.1f} h old"}
+    if run and run["outcome"] == "failed":
+        return told | {"status": "failing", "reason": f"the last run failed: {run['reason']}"}
+    return told
+
+
+def _next_run(refreshed_at: datetime | None, interval: timedelta) -> str | None:
+    """Tell when the next refresh is due at the latest."""
+    return None if refreshed_at is None else (refreshed_at + interval).isoformat()
+
+
+def check_redis(redis: Redis) -> dict[str, Any]:
+    """Check that Redis answers; tell who lives, who leads and who holds the lock."""
+    try:
+        workers, beats = who_lives(redis, "worker"), who_lives(redis, "beat")
+        leader, holder = read_holder(redis, BEAT_LEADER_KEY), read_holder(redis, LOCK_KEY)
+    except PricesError as error:
+        return {"status": "down", "reason": one_line(error)}
+    return {
+        "status": "ok",
+        "lock": holder and {"holder": holder.token, "seconds_left": holder.left.total_seconds()},
+        "worker": {**_alive(workers, "worker"), "workers": workers},
+        "beat": {**_alive(beats, "beat"), "leader": leader and leader.name, "beats": beats},
+    }
+
+
+def _alive(spoken: dict[str, float], kind: str) -> dict[str, Any]:
+    return {"status": "ok"} if spoken else {"status": "down", "reason": f"no {kind} has been heard of lately"}

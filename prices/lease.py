@@ -1,0 +1,116 @@
+"""A named lock in Redis, held by a token for a lease: taken with NX, renewed and given back by its holder.
+
+The claim to refresh and the leadership among beats are both such leases. Each operation is one
+command, so one round trip; a Lua script makes it one step for every other client.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Final
+
+from redis import Redis
+from redis.commands.core import Script
+
+from prices.errors import RedisUnavailableError
+from prices.redis_client import redis_errors
+
+# Taken: an empty answer. Held: the holder's token and the milliseconds left.
+_TAKE: Final = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return {holder, redis.call('PTTL', KEYS[1])} end
+redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+return {}
+"""
+# A key that is gone (evicted, or Redis came back empty) is taken anew: nobody else has it.
+_RENEW: Final = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+_RELEASE: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
+
+class Renewal(Enum):
+    """What became of an attempt to renew."""
+
+    RENEWED = "renewed"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lease, by its token, and for how long still if it is not renewed."""
+
+    token: str
+    left: timedelta
+
+    @property
+    def name(self) -> str:
+        """The process that holds it."""
+        return self.token.split("|", 1)[0]
+
+
+def make_token(*parts: str) -> str:
+    """Make a token that no other holder has: the given names and a nonce."""
+    return "|".join((*parts, secrets.token_hex(8)))
+
+
+class Lease:
+    """One holder's view of a named lock. Raises RedisUnavailableError where it cannot be known."""
+
+    def __init__(self, redis: Redis, key: str, token: str, *, lease: timedelta) -> None:
+        self.token = token
+        self._redis = redis
+        self._key = key
+        self._milliseconds = int(lease.total_seconds() * 1000)
+        self._take: Script = redis.register_script(_TAKE)
+        self._renew: Script = redis.register_script(_RENEW)
+        self._release: Script = redis.register_script(_RELEASE)
+
+    def take(self) -> Holder | None:
+        """Take the lock: None when it is ours, else who holds it.
+
+        After a lost reply the value is read back, so that we are never locked out by ourselves.
+        """
+        try:
+            with redis_errors():
+                answer = self._take(keys=[self._key], args=[self.token, self._milliseconds])
+        except RedisUnavailableError:
+            return self._read_back()
+        return Holder(answer[0].decode(), timedelta(milliseconds=max(0, answer[1]))) if answer else None
+
+    def _read_back(self) -> Holder | None:
+        holder = read_holder(self._redis, self._key)
+        if holder is None:
+            raise RedisUnavailableError("Redis failed while the lock was taken")
+        return None if holder.token == self.token else holder
+
+    def renew(self) -> Renewal:
+        """Begin the lease anew; LOST when another holds the lock now, UNKNOWN without Redis."""
+        try:
+            with redis_errors():
+                renewed = self._renew(keys=[self._key], args=[self.token, self._milliseconds])
+        except RedisUnavailableError:
+            return Renewal.UNKNOWN
+        return Renewal.RENEWED if renewed else Renewal.LOST
+
+    def release(self) -> bool:
+        """Give the lock back if it is still ours."""
+        with redis_errors():
+            return bool(self._release(keys=[self._key], args=[self.token]))
+
+
+def read_holder(redis: Redis, key: str) -> Holder | None:
+    """Say who holds a lock, without touching it."""
+    with redis_errors(), redis.pipeline() as pipeline:
+        pipeline.get(key)
+        pipeline.pttl(key)
+        token, left = pipeline.execute()
+    return Holder(token.decode(), timedelta(milliseconds=max(0, left))) if token else None

@@ -1,0 +1,133 @@
+"""The tables. Alembic's migrations make them; this is what the code knows of them.
+
+Prices are kept as text, because SQLite has no exact numbers. Bodies of models are kept as upstream
+sent them. An interval carries when it was valid and in which revisions it was our knowledge, in the
+style of SQL:2011's bitemporal tables.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from prices.database import UtcDateTime
+
+SCHEMA_HEAD = "20261121_01"
+"""The migration whose tables these are; a test holds it against Alembic's own head."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+catalogue = Table(
+    "catalogue",
+    metadata,
+    # One row, made by the migration.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # The run that holds the claim, or held it last: no other may commit.
+    Column("fence", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    # The last run that confirmed the prices, and when, by the database's clock.
+    Column("refreshed_run_id", Integer),
+    Column("refreshed_at", UtcDateTime),
+    # What upstream's envelope held beside the models, and the digest of the body last committed.
+    Column("envelope", Text, nullable=False),
+    Column("body_digest", String(64)),
+)
+
+refresh_runs = Table(
+    "refresh_runs",
+    metadata,
+    # The row's number is the fencing token: it must never be given out twice.
+    Column("id", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("outcome", String(16)),
+    Column("reason", Text),
+    Column("worker", String(255), nullable=False),
+    Column("task_id", String(255)),
+    Column("attempt", Integer, nullable=False),
+    Column("forced", Boolean, nullable=False),
+    Column("degraded", Boolean, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("fetch_seconds", Float),
+    Column("store_seconds", Float),
+    Column("received_bytes", Integer),
+    Column("revision", Integer),
+    Column("models", Integer),
+    Column("changes", Integer),
+    Column("held", Integer),
+    Column("skipped_rows", Integer),
+    # Which rows were skipped and why: a JSON list of at most a few dozen lines.
+    Column("skipped", Text),
+    Index("ix_refresh_runs_started_at", "started_at"),
+    Index(
+        "uq_refresh_runs_running",
+        "state",
+        unique=True,
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+language_models = Table(
+    "language_models",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # Upstream's id, "author/slug".
+    Column("slug", String(255), nullable=False, unique=True),
+    # The place in upstream's list, which clients depend on.
+    Column("position", Integer, nullable=False),
+    # The model's JSON exactly as upstream sent it.
+    Column("document", Text, nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    # Set on a tombstone: upstream no longer lists it.
+    Column("removed_at", UtcDateTime),
+)
+
+price_intervals = Table(
+    "price_intervals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model_id", Integer, ForeignKey("language_models.id"), nullable=False),
+    Column("schedule", Text, nullable=False),
+    # The time in which the price was in force, [valid_from, valid_to), open while it still is.
+    Column("valid_from", UtcDateTime, nullable=False),
+    Column("valid_to", UtcDateTime),
+    # The revisions in which we knew it so, [revision_from, revision_to), open while we still do.
+    Column("revision_from", Integer, nullable=False),
+    Column("revision_to", Integer),
+    Index("ix_price_intervals_model_id", "model_id", "valid_from"),
+    Index(
+        "uq_price_intervals_current",
+        "model_id",
+        unique=True,
+        sqlite_where=text("valid_to IS NULL AND revision_to IS NULL"),
+        postgresql_where=text("valid_to IS NULL AND revision_to IS NULL"),
+    ),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("run_id", Integer, ForeignKey("refresh_runs.id"), nullable=False),
+    Column("committed_at", UtcDateTime, nullable=False),
+    Column("changes", Integer, nullable=False),
+)

@@ -1,0 +1,106 @@
+"""What readers ask the database: the catalogue as it is now, its state, and the runs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select, text
+
+from prices.errors import SchemaBehindError
+from prices.language_model import LanguageModel
+from prices.models import SCHEMA_HEAD, catalogue, language_models, price_intervals, refresh_runs
+from prices.price import PriceSchedule
+
+RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueState:
+    """The catalogue's one row."""
+
+    revision: int
+    refreshed_at: datetime | None
+    refreshed_run_id: int | None
+    envelope: dict[str, Any]
+    body_digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentPrice:
+    """A model with the price in force and since when and which revision it is."""
+
+    model: LanguageModel
+    valid_from: datetime
+    revision_from: int
+
+
+def catalogue_state(connection: Connection) -> CatalogueState:
+    """Read the catalogue's row."""
+    row = connection.execute(select(catalogue)).one()
+    return CatalogueState(
+        row.revision,
+        row.refreshed_at,
+        row.refreshed_run_id,
+        msgspec.json.decode(row.envelope),
+        row.body_digest,
+    )
+
+
+def tombstones(connection: Connection) -> dict[str, int]:
+    """Read the rows of the models that upstream no longer lists, by slug."""
+    query = select(language_models.c.slug, language_models.c.id).where(
+        language_models.c.removed_at.isnot(None)
+    )
+    return {row.slug: row.id for row in connection.execute(query)}
+
+
+def current_prices(connection: Connection) -> list[CurrentPrice]:
+    """Read the models that upstream lists, in upstream's order."""
+    interval = price_intervals.c
+    query = (
+        select(language_models, interval.schedule, interval.valid_from, interval.revision_from)
+        .join(price_intervals, interval.model_id == language_models.c.id)
+        .where(interval.valid_to.is_(None), interval.revision_to.is_(None))
+        .order_by(language_models.c.position, language_models.c.slug)
+    )
+    return [
+        CurrentPrice(
+            LanguageModel(
+                row.slug, row.position, row.document.encode(), PriceSchedule.from_json(row.schedule), row.id
+            ),
+            row.valid_from,
+            row.revision_from,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def last_run(connection: Connection) -> Row[Any] | None:
+    """Read the run that started last."""
+    return connection.execute(select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)).one_or_none()
+
+
+def require_schema(connection: Connection) -> None:
+    """Raise SchemaBehindError unless the tables are those of this version, or of a later one.
+
+    Migrations are dated and linear, so their names are in order; a later release may have migrated
+    already while this version still runs beside it.
+    """
+    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if found is None or found < SCHEMA_HEAD:
+        raise SchemaBehindError(
+            f"the database is at {found}, this version needs {SCHEMA_HEAD}: run python deploy_migrations.py"
+        )
+
+
+def describe_run(run: Row[Any]) -> dict[str, Any]:
+    """Tell of a run as every door shows it; times as ISO 8601 UTC."""
+    told = {name: getattr(run, name) for name in RUN_COLUMNS if name not in ("id", "skipped")}
+    times = ("started_at", "heartbeat_at", "finished_at")
+    return {
+        "run_id": run.id,
+        **told,
+        **{name: told[name] and told[name].isoformat() for name in times},
+        "skipped": msgspec.json.decode(run.skipped) if run.skipped else [],
+    }

@@ -1,0 +1,48 @@
+"""Redis: the client with its time-outs, and the one table of all keys."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from prices.errors import RedisUnavailableError
+from prices.logs import one_line
+
+# The number at the end of a key is the version of what stands under it. The lock and the stash
+# keep their bare names: operators look for them, and a token or a body has no version.
+LOCK_KEY: Final = "cluster:price_update_lock"
+PAYLOAD_KEY: Final = "cluster:price_payload"
+SNAPSHOT_KEY: Final = "cluster:price_snapshot:1"
+BEAT_LEADER_KEY: Final = "cluster:beat_leader:1"
+HEARTBEAT_KEY: Final = "cluster:heartbeat:1:{kind}"
+
+REDIS_SECONDS: Final = 1.0
+
+
+def make_redis(url: str, *, seconds: float = REDIS_SECONDS) -> Redis:
+    """Make a client that connects when first used and answers or fails within about `seconds`.
+
+    Retries are off: after a lost reply a retried SET NX would say that another holds our own lock.
+    """
+    return Redis.from_url(
+        url,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+        client_name="pricebeat",
+    )
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turn what the client raises into RedisUnavailableError, without the address's password."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise RedisUnavailableError(f"Redis failed: {one_line(error)}") from error

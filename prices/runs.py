@@ -1,0 +1,121 @@
+"""The rows of `refresh_runs`: the database's word on who refreshes, and what came of every run.
+
+At most one row is `running`, by a unique index. Its number is the fencing token: each claim moves
+the catalogue's fence to its own number, and a commit that finds another number there is rolled back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from prices import freshness
+from prices.database import utc_now
+from prices.errors import ClaimLostError
+from prices.models import catalogue, refresh_runs
+
+RUNNING = "running"
+FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The run that was started: its number is the fence."""
+
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """No run was started: the prices are fresh."""
+
+    age: timedelta
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """No run was started: another is running."""
+
+    run_id: int
+    worker: str
+    since: timedelta
+
+
+def start_run(
+    connection: Connection,
+    *,
+    worker: str,
+    task_id: str | None,
+    attempt: int,
+    forced: bool,
+    degraded: bool,
+    interval: timedelta,
+    lease: timedelta,
+) -> Started | Fresh | Busy:
+    """Decide, in one writing transaction and by the database's clock, whether a run may start.
+
+    A running row whose heartbeat is older than the lease is closed as abandoned on the way.
+    """
+    known = connection.execute(select(catalogue).with_for_update()).one()
+    now = utc_now(connection)
+    if not forced and freshness.is_fresh(known.refreshed_at, now, interval):
+        return Fresh(now - known.refreshed_at, known.revision)
+    running = connection.execute(select(refresh_runs).where(refresh_runs.c.state == RUNNING)).one_or_none()
+    if running is not None:
+        if now - running.heartbeat_at <= lease:
+            return Busy(running.id, running.worker, now - running.started_at)
+        finish_run(connection, running.id, now, outcome="failed", reason="abandoned: its heartbeat stopped")
+    run_id = connection.execute(
+        insert(refresh_runs)
+        .values(
+            state=RUNNING,
+            worker=worker,
+            task_id=task_id,
+            attempt=attempt,
+            forced=forced,
+            degraded=degraded,
+            started_at=now,
+            heartbeat_at=now,
+        )
+        .returning(refresh_runs.c.id)
+    ).scalar_one()
+    connection.execute(update(catalogue).values(fence=run_id))
+    return Started(run_id)
+
+
+def beat_run(connection: Connection, run_id: int) -> bool:
+    """Say that the run's holder lives; False when the row is no longer running."""
+    now = utc_now(connection)
+    beaten = connection.execute(
+        update(refresh_runs)
+        .where(refresh_runs.c.id == run_id, refresh_runs.c.state == RUNNING)
+        .values(heartbeat_at=now)
+    )
+    return beaten.rowcount == 1
+
+
+def pass_fence(connection: Connection, run_id: int) -> Row[Any]:
+    """Be the first statement of a commit: lock the catalogue's row, or raise ClaimLostError.
+
+    No other run can start or commit before the transaction ends.
+    """
+    passed = connection.execute(update(catalogue).where(catalogue.c.fence == run_id).values(fence=run_id))
+    if passed.rowcount != 1:
+        raise ClaimLostError("claim lost: another run has taken over")
+    return connection.execute(select(catalogue)).one()
+
+
+def finish_run(
+    connection: Connection, run_id: int, now: datetime, *, outcome: str, reason: str | None, **counts: Any
+) -> bool:
+    """Close the run's row with its outcome and counts; False when it was closed before."""
+    values: Mapping[str, Any] = {"outcome": outcome, "reason": reason, "finished_at": now, **counts}
+    closed = connection.execute(
+        update(refresh_runs)
+        .where(refresh_runs.c.id == run_id, refresh_runs.c.state == RUNNING)
+        .values(state=FINISHED, **values)
+    )
+    return closed.rowcount == 1

@@ -1,0 +1,127 @@
+"""The service's settings, read from environment variables once and handed on as one frozen value."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from prices.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+VAR = ROOT / "var"
+REDIS_URL_FILE = VAR / "redis.url"
+"""Where `make run` writes the address of the Redis it started, so that other shells find it."""
+
+DEFAULT_DATABASE_URL = f"sqlite:///{VAR / 'pricebeat.sqlite3'}"
+DEFAULT_REDIS_URL = "redis://localhost:6379/0"
+DEFAULT_UPSTREAM_URL = "https://openrouter.ai/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings. URLs and keys may hold secrets and are left out of `repr`."""
+
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    broker_url: str = field(repr=False)
+    upstream_url: str
+    upstream_key: str | None = field(repr=False)
+    refresh_interval: timedelta
+    lock_ttl: timedelta
+    lock_lease: timedelta
+    markup: Decimal
+    log_format: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings from `env` (the process's environment unless given).
+
+        An empty variable counts as absent. Raises SettingsError that names the variable.
+        """
+        env = {name: text for name, text in (os.environ if env is None else env).items() if text.strip()}
+        redis_url = _url(env, "REDIS_URL", _local_redis_url, ("redis", "rediss", "unix"))
+        lease = _seconds(env, "PRICE_LOCK_LEASE", 60)
+        ttl = _seconds(env, "PRICE_LOCK_TTL", 1800)
+        if ttl < lease:
+            raise SettingsError("PRICE_LOCK_TTL must not be shorter than PRICE_LOCK_LEASE")
+        return cls(
+            database_url=_database_url(env.get("DATABASE_URL", DEFAULT_DATABASE_URL)),
+            redis_url=redis_url,
+            broker_url=env.get("CELERY_BROKER_URL", redis_url),
+            upstream_url=_url(
+                env, "OPENROUTER_BASE_URL", lambda: DEFAULT_UPSTREAM_URL, ("http", "https")
+            ).rstrip("/"),
+            upstream_key=_header_text(env, "OPENROUTER_API_KEY"),
+            refresh_interval=timedelta(hours=_number(env, "PRICE_REFRESH_HOURS", "3", most=24 * 31)),
+            lock_ttl=ttl,
+            lock_lease=lease,
+            markup=_decimal(env, "PRICE_MARKUP", "1"),
+            log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
+        )
+
+
+def _local_redis_url() -> str:
+    try:
+        return REDIS_URL_FILE.read_text().strip() or DEFAULT_REDIS_URL
+    except OSError:
+        return DEFAULT_REDIS_URL
+
+
+def _database_url(url: str) -> str:
+    """Understand the spellings that platforms use; SQLAlchemy 2 refuses `postgres://`."""
+    scheme, mark, rest = url.partition("://")
+    if mark and scheme in ("postgres", "postgresql"):
+        return f"postgresql+psycopg://{rest}"
+    if mark and scheme in ("sqlite", "postgresql+psycopg"):
+        return url
+    raise SettingsError("DATABASE_URL must start with sqlite:// or postgresql://")
+
+
+def _url(env: Mapping[str, str], name: str, default: Callable[[], str], schemes: tuple[str, ...]) -> str:
+    url = env[name].strip() if name in env else default()
+    if urlsplit(url).scheme not in schemes:
+        raise SettingsError(f"{name} must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    return url
+
+
+def _header_text(env: Mapping[str, str], name: str) -> str | None:
+    text = env.get(name, "").strip()
+    if not text.isascii() or not text.isprintable():
+        raise SettingsError(f"{name} holds characters that no HTTP header can carry")
+    return text or None
+
+
+def _number(env: Mapping[str, str], name: str, default: str, *, most: float) -> float:
+    text = env.get(name, default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= most:
+        raise SettingsError(f"{name} must be a number above 0 and at most {most:g}, not {text!r}")
+    return number
+
+
+def _seconds(env: Mapping[str, str], name: str, default: int) -> timedelta:
+    return timedelta(seconds=_number(env, name, str(default), most=86400))
+
+
+def _decimal(env: Mapping[str, str], name: str, default: str) -> Decimal:
+    text = env.get(name, default)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not (number.is_finite() and 0 < number <= 1000):
+        raise SettingsError(f"{name} must be a number above 0 and at most 1000, not {text!r}")
+    return number
+
+
+def _choice(env: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
+    text = env.get(name, default)
+    if text not in choices:
+        raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {text!r}")
+    return text

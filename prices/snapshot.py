@@ -1,0 +1,181 @@
+"""The catalogue in a web process's memory, kept up to Redis, or to the database while Redis is away.
+
+The revision is asked for at most once a second and by one thread at a time; everyone else is served
+from memory meanwhile. Without Redis and database the copy in memory serves on, its age told.
+"""
+
+import gzip
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Final
+
+import msgspec
+
+from prices import publication
+from prices.database import reading
+from prices.errors import DatabaseUnavailableError, RedisUnavailableError, SchemaBehindError
+from prices.logs import log
+from prices.publication import Publication, Stamp
+from prices.queries import catalogue_state, require_schema
+from prices.services import Services
+
+CHECK_SECONDS: Final = 1.0
+"""How long a copy serves before its revision is asked for again."""
+BREAKER_SECONDS: Final = 5.0
+"""How long Redis is left alone after it failed."""
+
+
+class Snapshot:
+    """One revision, ready to be served; what a request needs beside the bodies is made when first asked."""
+
+    def __init__(self, stamp: Stamp, published: Publication) -> None:
+        self.stamp = stamp
+        self.published = published
+
+    @property
+    def revision(self) -> int:
+        """The revision served."""
+        return self.published.revision
+
+    @property
+    def age_seconds(self) -> float | None:
+        """How long ago the prices were confirmed; None before the first refresh."""
+        at = self.stamp.refreshed_at
+        return None if at is None else max(0.0, (datetime.now(UTC) - at).total_seconds())
+
+    def confirmed(self, stamp: Stamp) -> "Snapshot":
+        """Give the same content as confirmed at another time."""
+        again = Snapshot(stamp, self.published)
+        again.__dict__ |= {name: made for name, made in self.__dict__.items() if name != "stamp"}
+        return again
+
+    @cached_property
+    def models_body(self) -> bytes:
+        """Upstream's shape, unpacked."""
+        return gzip.decompress(self.published.models.packed)
+
+    @cached_property
+    def prices_body(self) -> bytes:
+        """Our shape, unpacked."""
+        return gzip.decompress(self.published.prices.packed)
+
+    @cached_property
+    def envelope(self) -> dict[str, Any]:
+        """Upstream's envelope without the models."""
+        fields = msgspec.json.decode(self.models_body, type=dict[str, msgspec.Raw])
+        return {name: msgspec.json.decode(raw) for name, raw in fields.items() if name != "data"}
+
+    @cached_property
+    def documents(self) -> dict[str, bytes]:
+        """Each model's JSON as upstream sent it, by id, in upstream's order."""
+        return _by_id(self.models_body)
+
+    @cached_property
+    def prices(self) -> dict[str, bytes]:
+        """Each model's prices as JSON, by id, in upstream's order."""
+        return _by_id(self.prices_body)
+
+    @cached_property
+    def entries(self) -> list[dict[str, Any]]:
+        """Our shape as values, for pages."""
+        return [msgspec.json.decode(entry) for entry in self.prices.values()]
+
+    @cached_property
+    def haystack(self) -> dict[str, str]:
+        """What a search looks through, by id."""
+        return {entry["id"]: f"{entry['id']}\n{entry['name']}".casefold() for entry in self.entries}
+
+    def search(self, text: str) -> list[str]:
+        """Give the ids of the models whose id or name holds `text`, in upstream's order."""
+        sought = text.casefold()
+        return [model_id for model_id, hay in self.haystack.items() if sought in hay]
+
+
+class _Id(msgspec.Struct):
+    id: str
+
+
+def _by_id(body: bytes) -> dict[str, bytes]:
+    data = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["data"]
+    items = msgspec.json.decode(data, type=list[msgspec.Raw])
+    return {msgspec.json.decode(item, type=_Id).id: bytes(item) for item in items}
+
+
+class SnapshotReader:
+    """Gives the newest snapshot that can be had within the time-outs of Redis and database."""
+
+    def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._clock = clock
+        self._asking = threading.Lock()
+        self._snapshot: Snapshot | None = None
+        self._asked_at = -CHECK_SECONDS
+        self._redis_closed_until = 0.0
+
+    def current(self) -> Snapshot:
+        """Give the snapshot to serve from.
+
+        Raises PricesError when nothing is in memory and neither Redis nor the database can be read.
+        """
+        known = self._snapshot
+        if known is not None and (
+            self._clock() - self._asked_at < CHECK_SECONDS or not self._asking.acquire(blocking=False)
+        ):
+            return known
+        if known is None:
+            self._asking.acquire()
+        try:
+            if self._snapshot is None or self._clock() - self._asked_at >= CHECK_SECONDS:
+                self._snapshot = self._newest(self._snapshot)
+                self._asked_at = self._clock()
+            return self._snapshot
+        finally:
+            self._asking.release()
+
+    def _newest(self, known: Snapshot | None) -> Snapshot:
+        if self._clock() >= self._redis_closed_until:
+            try:
+                return self._from_redis(known)
+            except RedisUnavailableError as error:
+                self._redis_closed_until = self._clock() + BREAKER_SECONDS
+                log.warning("Redis is out of reach, serving from the database", reason=str(error))
+        try:
+            return self._from_database(known)
+        except (DatabaseUnavailableError, SchemaBehindError) as error:
+            if known is None:
+                raise
+            log.warning("No store is in reach, serving from memory", reason=str(error))
+            return known
+
+    def _from_redis(self, known: Snapshot | None) -> Snapshot:
+        told = publication.read_stamp(self._services.redis)
+        if known is not None and told is not None:
+            if told.content == known.stamp.content:
+                return known.confirmed(told) if told != known.stamp else known
+            if _later(known.stamp, told):
+                publication.publish(self._services.redis, known.stamp, known.published)
+                return known
+        read = publication.read_publication(self._services.redis) if told else None
+        if read is not None:
+            return Snapshot(*read)
+        snapshot = self._from_database(known)
+        publication.publish(self._services.redis, snapshot.stamp, snapshot.published)
+        return snapshot
+
+    def _from_database(self, known: Snapshot | None) -> Snapshot:
+        markup = self._services.settings.markup
+        with reading(self._services.engine) as connection:
+            require_schema(connection)
+            stamp = publication.stamp(catalogue_state(connection), markup)
+            if known is not None and stamp.content == known.stamp.content:
+                return known.confirmed(stamp)
+            return Snapshot(*publication.make_publication(connection, markup))
+
+
+def _later(one: Stamp, other: Stamp) -> bool:
+    return one.refreshed_at is not None and (
+        other.refreshed_at is None or one.refreshed_at > other.refreshed_at
+    )
