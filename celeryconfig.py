@@ -1,0 +1,82 @@
+"""Celery's settings and the one schedule. A setting that is not the default carries its reason."""
+
+import sys
+from datetime import timedelta
+
+from celery.schedules import crontab
+from celery.schedules import schedule as every
+
+from prices.errors import SettingsError
+from prices.settings import Settings
+
+try:
+    _settings = Settings.from_env()
+except SettingsError as error:
+    sys.exit(f"pricebeat: {error}")
+
+
+def _refresh_schedule(interval: timedelta) -> crontab | every:
+    """Give full UTC hours where the interval divides the day, else a plain interval."""
+    hours, rest = divmod(interval, timedelta(hours=1))
+    if rest or 24 % hours:
+        return every(interval)
+    return crontab(minute=0, hour=f"*/{hours}" if hours < 24 else 0)
+
+
+_REDIS_TIMEOUTS = {
+    "socket_timeout": 5,  # kombu sets none: a hung Redis would hold a publish for ever
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+}
+
+broker_url = _settings.broker_url
+result_backend = _settings.redis_url
+imports = ("tasks.refresh", "tasks.heartbeats")
+
+task_serializer = "json"
+result_serializer = "json"
+accept_content = ["json"]  # a message can never be code
+result_accept_content = ["json"]
+
+timezone = "UTC"
+beat_schedule = {
+    "refresh-prices": {
+        "task": "refresh_prices",
+        "schedule": _refresh_schedule(_settings.refresh_interval),
+        # A backlog must not run one after the other when workers come back.
+        "options": {"expires": _settings.refresh_interval.total_seconds()},
+    },
+}
+beat_scheduler = "tasks.scheduler:PriceScheduler"  # the catalogue is its memory, one of many beats leads
+beat_max_loop_interval = 5  # seconds until a failed publish, an overdue price or a new leader is seen
+beat_enable_remote_control = True  # `celery inspect ping -d celerybeat@host` asks whether beat lives
+
+task_acks_late = True  # with the next line: a worker's death requeues its task
+task_reject_on_worker_lost = True
+worker_prefetch_multiplier = 1  # what a worker waits with, another could have begun
+task_track_started = True  # a run in progress is seen in Flower
+worker_send_task_events = True  # Flower shows nothing without events
+task_send_sent_event = True
+result_expires = timedelta(days=1)
+task_soft_time_limit = 240
+task_time_limit = 300  # well below PRICE_LOCK_TTL and the visibility timeout
+worker_soft_shutdown_timeout = 20  # a platform sends KILL 30 s after TERM
+worker_enable_soft_shutdown_on_idle = False
+worker_hijack_root_logger = False  # tasks.celery sends all logs through prices.logs
+worker_cancel_long_running_tasks_on_connection_loss = False  # the claim judges, not the broker
+
+broker_connection_retry_on_startup = True  # a worker may start before Redis does
+broker_connection_max_retries = None  # and wait for it as long as it takes
+broker_transport_options = {
+    **_REDIS_TIMEOUTS,
+    "visibility_timeout": 3600,
+    "max_retries": 1,  # a publish without broker fails within seconds, and beat tries again
+    "interval_start": 0,
+    "interval_step": 0.2,
+}
+result_backend_transport_options = {**_REDIS_TIMEOUTS, "retry_policy": {"timeout": 5.0, "max_retries": 2}}
+redis_socket_timeout = 5
+redis_socket_connect_timeout = 3
+redis_socket_keepalive = True
+redis_backend_health_check_interval = 30  # the first use of an old connection would fail once
+task_publish_retry_policy = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}

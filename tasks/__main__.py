@@ -1,0 +1,130 @@
+"""The operator's commands: `python -m tasks status | run-once`."""
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from typing import Any, Final
+
+import msgspec
+
+from prices import health
+from prices.errors import PricesError
+from prices.logs import configure_logs
+from prices.refresh import Refresh, RefreshFailedError, refresh_prices
+from prices.services import Services
+
+STATUS_CODES: Final = {health.HEALTHY: 0, health.DEGRADED: 1, health.UNHEALTHY: 2}
+FAILED, HELD, UNUSABLE = 1, 3, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; give its exit status. What went wrong is one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        services = Services.make()
+    except PricesError as error:
+        print(f"tasks: {error}", file=sys.stderr)
+        return UNUSABLE
+    command = {"status": status, "run-once": run_once}[options.command]
+    return command(services, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tasks", description="Look at the cluster and act on it.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    told = commands.add_parser(
+        "status",
+        help="how the cluster is",
+        description="How the cluster is. Exit status 0 healthy, 1 degraded, 2 broken.",
+    )
+    once = commands.add_parser(
+        "run-once",
+        help="one guarded refresh in this process",
+        description="One guarded refresh in this process. "
+        "Exit status 0 refreshed or fresh, 3 held by another, 1 failed.",
+    )
+    once.add_argument("--force", action="store_true", help="also when the prices are fresh")
+    for command in (told, once):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def status(services: Services, options: argparse.Namespace) -> int:
+    """Print the health report."""
+    report = health.report(services)
+    if options.json:
+        _print_json(report)
+    else:
+        _print_report(report)
+    return STATUS_CODES[report["status"]]
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    prices, lock, run = report["prices"], report["redis"].get("lock"), report["prices"].get("last_run")
+    print(f"status     {report['status']}")
+    for part in ("database", "redis", "worker", "beat", "prices"):
+        told = report[part]
+        print(f"{part:<10} {told['status']}" + (f": {told['reason']}" if told.get("reason") else ""))
+    print(f"workers    {', '.join(report['worker'].get('workers', {})) or 'none'}")
+    print(f"leader     {report['beat'].get('leader') or 'none'}")
+    print("lock       " + (f"{lock['holder']}, {lock['seconds_left']:.0f} s left" if lock else "free"))
+    if run:
+        print(
+            f"last run   {run['started_at']} {run['outcome'] or run['state']} {run['reason'] or ''}".rstrip()
+        )
+    if prices.get("age_seconds") is not None:
+        print(f"price age  {prices['age_seconds']:.0f} s, revision {prices['revision']}")
+        print(f"next run   by {prices['next_run']}")
+
+
+def run_once(services: Services, options: argparse.Namespace) -> int:
+    """Refresh the prices here and now, guarded like any other refresh."""
+    configure_logs(services.settings.log_format, logging.WARNING)
+    try:
+        done = refresh_prices(
+            services,
+            worker=f"run-once@{socket.gethostname()}:{os.getpid()}",
+            force=options.force,
+            progress=_Progress(),
+        )
+    except RefreshFailedError as error:
+        done = error.refresh
+    if options.json:
+        _print_json(done.to_builtins())
+    else:
+        print(_sentence(done), file=sys.stderr if done.outcome == "failed" else sys.stdout)
+    return {"failed": FAILED, "skipped": HELD if done.reason == "held" else 0, "refreshed": 0}[done.outcome]
+
+
+class _Progress:
+    """Shows each step on stderr: on a terminal on one line that moves, elsewhere a line a step."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+
+    def __call__(self, step: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\033[K{step} ...", end="\r", file=sys.stderr, flush=True)
+        elif (name := step.partition(":")[0]) != self._shown:
+            self._shown = name
+            print(f"{name} ...", file=sys.stderr, flush=True)
+
+
+def _sentence(done: Refresh) -> str:
+    if done.outcome == "failed":
+        return f"failed: {done.reason}"
+    if done.reason == "held":
+        return f"skipped: {done.holder} is refreshing"
+    if done.reason == "fresh":
+        return f"skipped: the prices are fresh, {done.age_seconds:.0f} s old (--force refreshes all the same)"
+    return f"refreshed: {done.models} models, {done.changes} changes, revision {done.revision}"
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(msgspec.json.encode(value).decode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The task that refreshes the prices: a name, its options and one call."""
+
+from functools import cache
+from typing import Any
+
+from celery import Task, shared_task
+
+from prices import refresh
+from prices.services import Services
+
+
+@cache
+def services() -> Services:
+    """Make this process's clients when its first task comes: after the pool has forked."""
+    return Services.make()
+
+
+@shared_task(name="refresh_prices", bind=True)
+def refresh_prices(self: Task, *, force: bool = False) -> dict[str, Any]:
+    """Refresh the prices if they are due; `force` passes over freshness, never over the claim."""
+    done = refresh.refresh_prices(
+        services(),
+        worker=str(self.request.hostname),
+        task_id=self.request.id,
+        attempt=self.request.retries,
+        force=force,
+    )
+    return done.to_builtins()
