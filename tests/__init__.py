@@ -1,0 +1,1 @@
+"""Tests of Pricebeat; folders mirror the tree, and whatever spans processes has its own."""
