@@ -1,0 +1,1 @@
+"""`make run` and what stands behind it, with real processes."""

@@ -1,0 +1,131 @@
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local.ports import free_port
+from tests.local.checkout import PROJECT, Checkout, wait_until
+
+
+@pytest.fixture
+def installed(checkout: Checkout) -> Checkout:
+    checkout.install()
+    return checkout
+
+
+def make_python(folder: Path, script: str) -> Path:
+    """A python3 of the caller's making, for a machine that has another one."""
+    folder.mkdir()
+    python = folder / "python3"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    return folder
+
+
+def test_a_bare_make_lists_every_verb_with_its_help(installed: Checkout) -> None:
+    status, lines = installed.refused("make")
+    assert status == 0
+    assert [line.split()[1] for line in lines] == [
+        "help",
+        "run",
+        "demo",
+        "test",
+        "check",
+        "bench",
+        "requirements",
+        "clean",
+    ]
+    assert all(re.fullmatch(r"make \w+ +\w.{10,}", line) for line in lines)
+
+
+def test_ctrl_c_ends_make_and_everything_without_noise(installed: Checkout) -> None:
+    with installed.start("make", "run") as run:
+        run.wait_until_up()
+        run.press_ctrl_c()
+        run.ended()
+    assert installed.is_quiet()
+    assert "***" not in run.text
+    assert "Traceback" not in run.text
+    assert "Ctrl-C again" in run.text
+
+
+def test_an_interrupt_or_a_term_to_make_alone_ends_everything(installed: Checkout) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with installed.start("make", "run") as run:
+            run.wait_until_up()
+            run.process.send_signal(number)
+            run.ended()
+        assert installed.is_quiet()
+
+
+def test_make_killed_with_9_leaves_nothing(installed: Checkout) -> None:
+    with installed.start("make", "run") as run:
+        run.wait_until_up()
+        run.process.kill()
+        run.ended()
+        wait_until(installed.is_quiet)
+
+
+def test_make_takes_the_port_from_its_command_line(installed: Checkout) -> None:
+    port = free_port()
+    with installed.start("make", "run", f"PORT={port}") as run:
+        run.wait_until_up()
+        assert f"http://127.0.0.1:{port}/\n" in run.text
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo Python 3.9.18", "python3 is 3.9.18"),
+        ("echo 3.10.13", "python3 is 3.10.13"),
+        ("exit 127", "python3 does not run here"),
+    ],
+)
+def test_a_python_that_is_too_old_is_said_in_one_line(installed: Checkout, script: str, said: str) -> None:
+    python = make_python(installed.folder / "bin", script)
+    installed.env["PATH"] = f"{python}{os.pathsep}{installed.env['PATH']}"
+    status, lines = installed.refused("make", "run", "VENV=.new")
+    assert status != 0
+    assert lines[0] == (
+        f"make: Pricebeat needs Python 3.11 or newer; {said}. Try: make run PYTHON=python3.12"
+    )
+    assert all(line.startswith("make: ***") for line in lines[1:])
+    assert not (installed.folder / ".new").exists()
+
+
+def test_a_python_without_venv_is_said_in_one_line(installed: Checkout) -> None:
+    script = 'case "$2" in *venv*) exit 1 ;; *) echo 3.12.1 ;; esac'
+    python = make_python(installed.folder / "bin", script)
+    status, lines = installed.refused("make", "test", "VENV=.new", f"PYTHON={python}/python3")
+    assert status != 0
+    assert lines[0].startswith(f"make: {python}/python3 comes without venv. Debian: apt-get install ")
+    assert all(line.startswith("make: ***") for line in lines[1:])
+
+
+def test_a_folder_where_nothing_can_be_installed_is_said_in_one_line(installed: Checkout) -> None:
+    (installed.folder / "file").touch()  # a file where the folder should be stops root as well
+    status, lines = installed.refused("make", "run", "VENV=file/.venv")
+    assert status != 0
+    assert lines[0].startswith(f"make: {installed.folder} cannot be written, ")
+    assert all(line.startswith("make: ***") for line in lines[1:])
+
+
+def test_a_second_run_installs_nothing(installed: Checkout) -> None:
+    status, lines = installed.refused("make", "--dry-run", "run")
+    assert (status, lines) == (0, ["exec .venv/bin/python -m local run"])
+
+
+def test_changed_requirements_are_installed_again(installed: Checkout) -> None:
+    pins = installed.folder / "requirements-run.txt"
+    pins.unlink()
+    pins.touch()
+    os.utime(pins, (2**31, 2**31))
+    _, lines = installed.refused("make", "--dry-run", "run")
+    assert any("pip install" in line for line in lines)
+
+
+def test_the_ci_script_is_one_that_bash_understands() -> None:
+    subprocess.run(["bash", "-n", PROJECT / ".ci/run"], check=True)
