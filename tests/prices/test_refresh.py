@@ -1,0 +1,258 @@
+"""The story of a refresh, on real stores and both database engines."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select, update
+
+from prices import queries
+from prices.database import reading, writing
+from prices.lease import Lease, make_token
+from prices.models import catalogue, price_intervals, refresh_runs
+from prices.publication import read_publication
+from prices.redis_client import LOCK_KEY, PAYLOAD_KEY
+from prices.refresh import RefreshFailedError, refresh_prices
+from prices.services import Services
+from prices.settings import Settings
+from tests.openrouter_standin.client import Standin
+
+
+def last_run(services: Services) -> dict[str, object]:
+    with reading(services.engine) as connection:
+        run = queries.last_run(connection)
+    assert run is not None
+    return queries.describe_run(run)
+
+
+def listed_ids(services: Services) -> list[str]:
+    with reading(services.engine) as connection:
+        return [price.model.slug for price in queries.current_prices(connection)]
+
+
+def make_stale(services: Services) -> None:
+    with writing(services.engine) as connection:
+        connection.execute(update(catalogue).values(refreshed_at=None))
+
+
+def test_a_first_refresh_stores_and_publishes_every_model_after_one_request(
+    services: Services, standin: Standin
+) -> None:
+    done = refresh_prices(services, worker="test", task_id="task-1")
+
+    assert done.outcome == "refreshed"
+    assert done.revision == 1
+    assert done.models == done.changes == len(listed_ids(services)) > 40
+    assert standin.requests()["received"] == 1
+    published = read_publication(services.redis)
+    assert published is not None
+    assert published[1].revision == 1
+    run = last_run(services)
+    assert (run["outcome"], run["worker"], run["task_id"], run["models"]) == (
+        "refreshed",
+        "test",
+        "task-1",
+        done.models,
+    )
+    assert services.redis.get(LOCK_KEY) is None
+    assert services.redis.get(PAYLOAD_KEY) is None
+
+
+def test_fresh_prices_are_not_fetched_again_unless_forced(services: Services, standin: Standin) -> None:
+    refresh_prices(services, worker="test")
+
+    again = refresh_prices(services, worker="test")
+    assert (again.outcome, again.reason, again.revision) == ("skipped", "fresh", 1)
+    assert standin.requests()["received"] == 1
+
+    forced = refresh_prices(services, worker="test", force=True)
+    assert (forced.outcome, forced.revision, forced.changes) == ("refreshed", 1, 0)
+    assert standin.requests()["received"] == 2
+
+
+def test_a_lock_held_by_another_worker_stops_the_refresh_and_says_who(
+    services: Services, standin: Standin
+) -> None:
+    other = Lease(
+        services.redis, LOCK_KEY, make_token("w2@elsewhere", "task-9"), lease=services.settings.lock_lease
+    )
+    assert other.take() is None
+
+    done = refresh_prices(services, worker="test", force=True)
+
+    assert (done.outcome, done.reason, done.holder) == ("skipped", "held", "w2@elsewhere")
+    assert standin.requests()["received"] == 0
+    assert services.redis.get(LOCK_KEY) == other.token.encode()
+
+
+def test_without_redis_the_database_alone_guards_the_refresh(
+    services_without_redis: Services, standin: Standin
+) -> None:
+    done = refresh_prices(services_without_redis, worker="test")
+    assert (done.outcome, done.degraded) == ("refreshed", True)
+
+    assert refresh_prices(services_without_redis, worker="test").reason == "fresh"
+    assert standin.requests()["received"] == 1
+
+
+def test_a_price_that_moves_ends_its_interval_and_begins_another(
+    services: Services, standin: Standin
+) -> None:
+    refresh_prices(services, worker="test")
+    moved = listed_ids(services)[0]
+    standin.answer(patch={moved: {"pricing.prompt": "0.00000777"}})
+
+    done = refresh_prices(services, worker="test", force=True)
+
+    assert (done.changes, done.revision) == (1, 2)
+    with reading(services.engine) as connection:
+        interval = price_intervals.c
+        model_id = connection.scalar(
+            select(queries.language_models.c.id).where(queries.language_models.c.slug == moved)
+        )
+        rows = connection.execute(
+            select(price_intervals).where(interval.model_id == model_id).order_by(interval.id)
+        ).all()
+    as_first_known = [row for row in rows if row.revision_to == 2]
+    as_known_now = [row for row in rows if row.revision_to is None]
+    assert len(rows) == 3
+    assert [(row.revision_from, row.valid_to) for row in as_first_known] == [(1, None)]
+    ended, current = as_known_now if as_known_now[0].valid_to else reversed(as_known_now)
+    assert ended.valid_to == current.valid_from
+    assert ended.valid_from == as_first_known[0].valid_from
+    assert json.loads(current.schedule)["prompt"] == "0.00000777"
+
+
+def test_a_model_that_vanishes_leaves_a_tombstone_and_may_return(
+    services: Services, standin: Standin
+) -> None:
+    refresh_prices(services, worker="test")
+    before = listed_ids(services)
+    standin.answer(drop=[before[3]])
+
+    assert refresh_prices(services, worker="test", force=True).changes == 1
+    assert listed_ids(services) == [model for model in before if model != before[3]]
+    with reading(services.engine) as connection:
+        assert set(queries.tombstones(connection)) == {before[3]}
+
+    standin.clear()
+    assert refresh_prices(services, worker="test", force=True).changes == 1
+    assert listed_ids(services) == before
+
+
+def test_a_row_that_upstream_garbled_keeps_its_last_good_price(services: Services, standin: Standin) -> None:
+    refresh_prices(services, worker="test")
+    before = listed_ids(services)
+    standin.answer(patch={before[0]: {"pricing.prompt": "NaN"}, before[1]: {"-pricing": None}})
+
+    done = refresh_prices(services, worker="test", force=True)
+
+    assert (done.outcome, done.skipped_rows, done.changes) == ("refreshed", 2, 0)
+    assert listed_ids(services) == before
+    skipped = last_run(services)["skipped"]
+    assert isinstance(skipped, list)
+    assert f"row 0 ({before[0]}): pricing.prompt: 'NaN' is not a decimal number" in skipped
+
+
+BROKEN: dict[str, tuple[dict[str, object], str]] = {
+    "an error status": ({"status": 500}, "upstream answered 500"),
+    "a rate limit": ({"status": 429}, "upstream answered 429"),
+    "an HTML page": ({"html": True}, "upstream's body is no price list"),
+    "half a body": ({"cut": 5000}, "upstream could not be read"),
+    "an empty list": ({"empty_list": True}, "upstream's list is empty"),
+    "no bytes at all": ({"reset": True}, "upstream could not be read"),
+    "random bytes": ({"garbage": 5000}, "upstream's body is no price list"),
+    "another object": ({"body": '{"models": []}'}, "upstream's body has no `data`"),
+    "one page of several": (
+        {"body": '{"data":[{"id":"a/b","pricing":{}}],"links":{"next":"/x"}}'},
+        "upstream sent one page of several",
+    ),
+    "a list that is too short": (
+        {"body": '{"data":[{"id":"a/b","pricing":{}}],"total_count":2}'},
+        "upstream sent 1 of 2 models",
+    ),
+    "rows of which none is usable": (
+        {"body": '{"data":[{"id":"a/b","pricing":{}}]}'},
+        "upstream's list has no usable row",
+    ),
+    "more redirects than three": ({"redirect": 5}, "upstream redirected more than 3 times"),
+}
+
+
+@pytest.mark.parametrize("answer", BROKEN)
+def test_what_is_no_price_list_fails_the_run_and_changes_nothing(
+    answer: str, services: Services, standin: Standin
+) -> None:
+    refresh_prices(services, worker="test")
+    before, published = listed_ids(services), read_publication(services.redis)
+    fault, reason = BROKEN[answer]
+    standin.answer(fault)
+
+    with pytest.raises(RefreshFailedError) as failure:
+        refresh_prices(services, worker="test", force=True)
+
+    assert reason in str(failure.value)
+    run = last_run(services)
+    assert (run["outcome"], run["state"]) == ("failed", "finished")
+    assert reason in str(run["reason"])
+    assert listed_ids(services) == before
+    assert read_publication(services.redis) == published
+    assert services.redis.get(LOCK_KEY) is None
+    standin.clear()
+    assert refresh_prices(services, worker="test", force=True).outcome == "refreshed"
+
+
+def test_a_body_received_before_a_crash_is_used_and_not_fetched_again(
+    services: Services, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_args: object, **_kwargs: object) -> None:
+        raise MemoryError("the worker died here")
+
+    monkeypatch.setattr("prices.refresh.commit", crash)
+    with pytest.raises(RefreshFailedError, match="MemoryError: the worker died here"):
+        refresh_prices(services, worker="w1")
+    monkeypatch.undo()
+
+    done = refresh_prices(services, worker="w2")
+
+    assert done.outcome == "refreshed"
+    assert standin.requests()["received"] == 1
+
+
+def test_a_run_whose_heart_stopped_is_closed_and_superseded(services: Services) -> None:
+    refresh_prices(services, worker="w1")
+    make_stale(services)
+    with writing(services.engine) as connection:
+        connection.execute(
+            update(refresh_runs).values(
+                state="running", outcome=None, heartbeat_at=datetime(2026, 1, 1, tzinfo=UTC)
+            )
+        )
+
+    assert refresh_prices(services, worker="w2").outcome == "refreshed"
+    with reading(services.engine) as connection:
+        first = connection.execute(select(refresh_runs).order_by(refresh_runs.c.id)).first()
+    assert first is not None
+    assert (first.outcome, first.reason) == ("failed", "abandoned: its heartbeat stopped")
+
+
+def test_a_database_without_tables_fails_the_run_before_upstream_is_asked(
+    empty_database_url: str,
+    redis_url: str,
+    standin: Standin,
+    make_services: Callable[..., Services],
+) -> None:
+    services = make_services(
+        Settings.from_env(
+            {
+                "DATABASE_URL": empty_database_url,
+                "REDIS_URL": redis_url,
+                "OPENROUTER_BASE_URL": standin.base_url,
+            }
+        )
+    )
+    with pytest.raises(RefreshFailedError, match=r"run python deploy_migrations\.py"):
+        refresh_prices(services, worker="test")
+    assert standin.requests()["received"] == 0
+    assert services.redis.get(LOCK_KEY) is None
