@@ -14,7 +14,7 @@ def addresses(plan: Plan) -> str:
         "",
         "Pricebeat is up.",
         f"  Web page   {web}/",
-        f"  API        {web}/api/v1/prices   (described at {web}/docs)",
+        f"  API        {web}/api/v1/prices",
         f"  Flower     {flower}/",
         f"  Redis      {redis.netloc.rpartition('@')[2]}",
         f"  Database   {plan.database}",
