@@ -43,8 +43,6 @@ beat_schedule = {
     "refresh-prices": {
         "task": "refresh_prices",
         "schedule": _refresh_schedule(_settings.refresh_interval),
-        # A backlog must not run one after the other when workers come back.
-        "options": {"expires": _settings.refresh_interval.total_seconds()},
     },
 }
 beat_scheduler = "tasks.scheduler:PriceScheduler"  # the catalogue is its memory, one of many beats leads

@@ -1,24 +1,26 @@
 """Who may refresh: the Redis lock first, then the database's word, then a watchdog that keeps both.
 
-With Redis out of reach the database decides alone: still one fetch, never everyone, never nobody.
+The database is the judge: a run is the one that may commit while its row is `running` and its heart
+beats. Redis makes the refusal cheap. With Redis out of reach the database decides alone: still one
+fetch, never everyone, never nobody.
 """
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from redis import Redis
 from sqlalchemy import Engine
 
+from prices.clock import Clock
 from prices.database import writing
 from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError
-from prices.lease import Holder, Lease, Renewal, make_token
+from prices.freshness import fresh_for
+from prices.lease import Barred, Holder, Lease, Renewal, make_token
 from prices.logs import log
-from prices.redis_client import LOCK_KEY
+from prices.redis_client import FRESH_KEY, LOCK_KEY
 from prices.runs import Busy, Fresh, beat_run, start_run
+from prices.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,53 +33,108 @@ class Held:
 
 
 class Claim:
-    """The right to refresh: the run's number is its fence. `check` before anything that counts."""
+    """The right to refresh; the run's number is its fence. `check` before anything that counts."""
 
-    def __init__(self, run_id: int, *, degraded: bool) -> None:
+    def __init__(
+        self,
+        run_id: int,
+        lock: Lease,
+        engine: Engine,
+        clock: Clock,
+        *,
+        degraded: bool,
+        taken_at: float,
+        lease: timedelta,
+        ttl: timedelta,
+    ) -> None:
         self.run_id = run_id
         self.degraded = degraded
+        self._lock, self._engine, self._clock = lock, engine, clock
+        self._lease = lease.total_seconds()
+        self._ends_at = taken_at + ttl.total_seconds()
+        self._held_at = taken_at
+        self._redis_lost = False
         self._lost: str | None = None
 
-    def lose(self, why: str) -> None:
-        """Note that the claim is gone; the run finds out at its next check."""
-        self._lost = self._lost or why
-
     def check(self) -> None:
-        """Raise ClaimLostError once the claim is gone."""
+        """Raise ClaimLostError once the claim is gone, or may be: nobody renewed it for a lease.
+
+        A process that was stopped finds out here, before another could have taken over: the lease is
+        counted from before it was asked for.
+        """
+        unrenewed = self._clock.monotonic() - self._held_at
+        if unrenewed > self._lease:
+            self._lose(f"it was not renewed for {unrenewed:.0f} s")
         if self._lost:
             raise ClaimLostError(f"claim lost: {self._lost}")
+
+    def renew(self) -> bool:
+        """Begin the lease anew, in Redis and in the run's row; False once the claim is lost."""
+        asked_at = self._clock.monotonic()
+        if asked_at >= self._ends_at:
+            self._lose("the run has used up the time a claim may last")
+        elif self._another_holds_the_lock():
+            self._lose("another holds the Redis lock")
+        else:
+            self._beat(asked_at)
+        return self._lost is None
+
+    def _another_holds_the_lock(self) -> bool:
+        """Whether Redis names another twice in a row: once may be one whom the database refuses."""
+        before, self._redis_lost = self._redis_lost, self._lock.renew() is Renewal.LOST
+        return before and self._redis_lost
+
+    def _beat(self, asked_at: float) -> None:
+        try:
+            with writing(self._engine) as connection:
+                alive = beat_run(connection, self.run_id)
+        except DatabaseUnavailableError as error:
+            log.warning("The run's heartbeat could not be written", run_id=self.run_id, reason=str(error))
+            return
+        if alive:
+            self._held_at = asked_at
+        else:
+            self._lose("the run was closed by another")
+
+    def _lose(self, why: str) -> None:
+        self._lost = self._lost or why
 
 
 @contextmanager
 def claim(
-    redis: Redis,
-    engine: Engine,
+    services: Services,
     *,
     worker: str,
     task_id: str | None,
     attempt: int,
     force: bool,
-    interval: timedelta,
-    lease: timedelta,
-    ttl: timedelta,
+    trust_marker: bool,
     key: str = LOCK_KEY,
+    fresh_key: str = FRESH_KEY,
 ) -> Iterator[Claim | Fresh | Held]:
     """Give the claim for the length of the block, or say why there is none.
 
-    The Redis lock is renewed every third of `lease` while the block runs, never past `ttl`, and
-    given back at its end. Raises DatabaseUnavailableError where the database cannot decide.
+    With `trust_marker` the mark that a publication leaves in Redis is enough to call the prices fresh:
+    one round trip and no question to the database. The lock is renewed every third of the lease while
+    the block runs, never past PRICE_LOCK_TTL, and given back at its end.
+    Raises DatabaseUnavailableError where the database cannot decide.
     """
-    run_id = None
-    lock = Lease(redis, key, make_token(worker, task_id or "-"), lease=lease)
-    holder, degraded = _take(lock)
-    if holder is not None:
-        log.info(
-            "Price update already running on worker", holder=holder.name, left=holder.left.total_seconds()
-        )
-        yield Held(holder.name, left=holder.left)
+    settings, clock = services.settings, services.clock
+    lock = Lease(services.redis, key, make_token(worker, task_id or "-"), lease=settings.lock_lease)
+    taken_at = clock.monotonic()
+    refused, degraded = _take(lock, fresh_key if trust_marker and not force else None)
+    if isinstance(refused, Barred):
+        age = fresh_for(settings.refresh_interval) - refused.left
+        yield Fresh(max(timedelta(0), age), int(refused.value))
         return
+    if refused is not None:
+        left = refused.left.total_seconds()
+        log.info("Price update already running on worker", holder=refused.name, left=left)
+        yield Held(refused.name, left=refused.left)
+        return
+    run_id = None
     try:
-        with writing(engine) as connection:
+        with writing(services.engine) as connection:
             decided = start_run(
                 connection,
                 worker=worker,
@@ -85,8 +142,8 @@ def claim(
                 attempt=attempt,
                 forced=force,
                 degraded=degraded,
-                interval=interval,
-                lease=lease,
+                interval=settings.refresh_interval,
+                lease=settings.lock_lease,
             )
         if isinstance(decided, Fresh):
             yield decided
@@ -95,19 +152,28 @@ def claim(
             yield Held(decided.worker, since=decided.since)
         else:
             run_id = decided.run_id
-            claimed = Claim(run_id, degraded=degraded)
             log.info("Acquired cluster-wide price update lock", run_id=run_id, degraded=degraded)
-            with _watchdog(claimed, lock, engine, lease=lease, ttl=ttl):
+            claimed = Claim(
+                run_id,
+                lock,
+                services.engine,
+                clock,
+                degraded=degraded,
+                taken_at=taken_at,
+                lease=settings.lock_lease,
+                ttl=settings.lock_ttl,
+            )
+            with clock.periodically(settings.lock_lease.total_seconds() / 3, claimed.renew):
                 yield claimed
     finally:
         if not degraded:
             _release(lock, run_id)
 
 
-def _take(lock: Lease) -> tuple[Holder | None, bool]:
-    """Take the Redis lock: who holds it otherwise, and whether Redis was out of reach."""
+def _take(lock: Lease, unless: str | None) -> tuple[Holder | Barred | None, bool]:
+    """Take the Redis lock: why not otherwise, and whether Redis was out of reach."""
     try:
-        return lock.take(), False
+        return lock.take(unless=unless), False
     except RedisUnavailableError as error:
         log.warning("Redis is out of reach, the database alone decides", reason=str(error))
         return None, True
@@ -119,40 +185,3 @@ def _release(lock: Lease, run_id: int | None) -> None:
             log.info("Released cluster-wide price update lock", run_id=run_id)
     except RedisUnavailableError as error:
         log.warning("The cluster-wide price update lock was left to expire", reason=str(error))
-
-
-@contextmanager
-def _watchdog(
-    claimed: Claim, lock: Lease, engine: Engine, *, lease: timedelta, ttl: timedelta
-) -> Iterator[None]:
-    """Renew the lock and the run's heartbeat in a thread for the length of the block."""
-    stopped = threading.Event()
-    ends = time.monotonic() + ttl.total_seconds()
-
-    def keep() -> None:
-        while not stopped.wait(lease.total_seconds() / 3):
-            if time.monotonic() >= ends:
-                claimed.lose(f"the run is older than {ttl.total_seconds():g} s")
-                return
-            if lock.renew() is Renewal.LOST:
-                claimed.lose("another holds the Redis lock")
-                return
-            try:
-                with writing(engine) as connection:
-                    alive = beat_run(connection, claimed.run_id)
-            except DatabaseUnavailableError as error:
-                log.warning(
-                    "The run's heartbeat could not be written", run_id=claimed.run_id, reason=str(error)
-                )
-                continue
-            if not alive:
-                claimed.lose("the run was closed by another")
-                return
-
-    thread = threading.Thread(target=keep, name="claim-watchdog", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join(timeout=1)

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, bindparam, insert, literal, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, literal, select, update
 
 from prices import queries
 from prices.changes import CatalogueDiff, compare
 from prices.database import UtcDateTime, utc_now, writing
 from prices.errors import ClaimLostError
 from prices.language_model import LanguageModel
-from prices.models import catalogue, language_models, price_intervals, revisions
+from prices.models import catalogue, language_models, price_intervals, received_bodies, revisions
 from prices.openrouter import OpenRouterList
 from prices.runs import finish_run, pass_fence
 
@@ -62,6 +62,7 @@ def commit(engine: Engine, run_id: int, listed: OpenRouterList, body: bytes, fet
                 body_digest=digest,
             )
         )
+        connection.execute(delete(received_bodies))
         counts = Counts(revision, len(listed.models), diff.changes, 0, len(listed.skipped))
         closed = finish_run(
             connection,

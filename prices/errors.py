@@ -17,7 +17,14 @@ class PriceError(PricesError):
 
 
 class UpstreamError(PricesError):
-    """OpenRouter could not be asked, or what it answered is no price list."""
+    """OpenRouter could not be asked, or what it answered is no price list.
+
+    `retry_after` is how many seconds it asked us to wait, 0 when it did not.
+    """
+
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 class DatabaseUnavailableError(PricesError):

@@ -20,6 +20,13 @@ def is_fresh(refreshed_at: datetime | None, now: datetime, interval: timedelta) 
     return refreshed_at is not None and abs(now - refreshed_at) < fresh_for(interval)
 
 
+def fresh_left(refreshed_at: datetime | None, now: datetime, interval: timedelta) -> timedelta:
+    """How long prices refreshed at `refreshed_at` still need no fetch; zero when they do."""
+    if refreshed_at is None or not is_fresh(refreshed_at, now, interval):
+        return timedelta(0)
+    return min(fresh_for(interval), refreshed_at + fresh_for(interval) - now)
+
+
 def next_due(
     refreshed_at: datetime | None,
     attempted_at: datetime | None,
@@ -38,3 +45,33 @@ def next_due(
     last = max(known)
     stale_from = last if refreshed_at is None else max(last, refreshed_at + fresh_for(interval))
     return min(tick_after(stale_from), last + interval)
+
+
+def answer_within(lease: timedelta) -> timedelta:
+    """How long a message for a refresh may wait for a run: it expires then, and counts as lost."""
+    return 10 * lease
+
+
+def next_send(
+    refreshed_at: datetime | None,
+    *,
+    started_at: datetime | None,
+    dead_at: datetime | None,
+    sent_at: datetime | None,
+    interval: timedelta,
+    lease: timedelta,
+    tick_after: Callable[[datetime], datetime],
+) -> datetime | None:
+    """When a message for the next refresh is to be sent; None says at once.
+
+    It is when the refresh is due, with two exceptions. A message that no run answered is sent again when
+    it has expired. A run whose heart stopped is not waited for longer than until it counts as dead, at
+    `dead_at`. `started_at` is the last run's start, `sent_at` when the last message was sent.
+    """
+    attempted = [at for at in (started_at, sent_at) if at is not None]
+    due = next_due(refreshed_at, max(attempted, default=None), interval, tick_after)
+    if due is None:
+        return None
+    if sent_at is not None and not any(at is not None and at >= sent_at for at in (started_at, refreshed_at)):
+        return min(due, sent_at + answer_within(lease))
+    return due if dead_at is None else min(due, dead_at)

@@ -16,8 +16,13 @@ from redis.commands.core import Script
 from prices.errors import RedisUnavailableError
 from prices.redis_client import redis_errors
 
-# Taken: an empty answer. Held: the holder's token and the milliseconds left.
+# Taken: an empty answer. Held: the holder's token and the milliseconds left. Barred: the same of the
+# key that bars, behind an empty token.
 _TAKE: Final = """
+if KEYS[2] then
+  local bar = redis.call('GET', KEYS[2])
+  if bar then return {'', redis.call('PTTL', KEYS[2]), bar} end
+end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return {holder, redis.call('PTTL', KEYS[1])} end
 redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
@@ -57,6 +62,14 @@ class Holder:
         return self.token.split("|", 1)[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """A lease was not taken because of another key: what stands there, and for how long still."""
+
+    value: str
+    left: timedelta
+
+
 def make_token(*parts: str) -> str:
     """Make a token that no other holder has: the given names and a nonce."""
     return "|".join((*parts, secrets.token_hex(8)))
@@ -74,17 +87,21 @@ class Lease:
         self._renew: Script = redis.register_script(_RENEW)
         self._release: Script = redis.register_script(_RELEASE)
 
-    def take(self) -> Holder | None:
-        """Take the lock: None when it is ours, else who holds it.
+    def take(self, *, unless: str | None = None) -> Holder | Barred | None:
+        """Take the lock, unless the key `unless` is there: None when it is ours, else what is in the way.
 
         After a lost reply the value is read back, so that we are never locked out by ourselves.
         """
+        keys = [self._key] if unless is None else [self._key, unless]
         try:
             with redis_errors():
-                answer = self._take(keys=[self._key], args=[self.token, self._milliseconds])
+                answer = self._take(keys=keys, args=[self.token, self._milliseconds])
         except RedisUnavailableError:
             return self._read_back()
-        return Holder(answer[0].decode(), timedelta(milliseconds=max(0, answer[1]))) if answer else None
+        if not answer:
+            return None
+        left = timedelta(milliseconds=max(0, answer[1]))
+        return Holder(answer[0].decode(), left) if answer[0] else Barred(answer[2].decode(), left)
 
     def _read_back(self) -> Holder | None:
         holder = read_holder(self._redis, self._key)

@@ -3,11 +3,11 @@
 One sorted set per kind of process, its members the processes, their scores the times.
 """
 
-import time
 from typing import Final
 
 from redis import Redis
 
+from prices.clock import Clock
 from prices.redis_client import HEARTBEAT_KEY, redis_errors
 
 BEAT_SECONDS: Final = 10.0
@@ -50,13 +50,13 @@ def who_lives(redis: Redis, kind: str) -> dict[str, float]:
 class Heart:
     """One process's sign of life, said at most every ten seconds."""
 
-    def __init__(self, redis: Redis, kind: str, name: str) -> None:
-        self._redis, self._kind, self._name = redis, kind, name
+    def __init__(self, redis: Redis, kind: str, name: str, clock: Clock) -> None:
+        self._redis, self._kind, self._name, self._clock = redis, kind, name, clock
         self._said: float | None = None
 
     def beat(self) -> None:
         """Say that we live, unless we just did. Raises RedisUnavailableError, then waits as long."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self._said is None or now - self._said >= BEAT_SECONDS:
             self._said = now
             say_alive(self._redis, self._kind, self._name)

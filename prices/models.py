@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 
 from prices.database import UtcDateTime
 
-SCHEMA_HEAD = "20261121_01"
+SCHEMA_HEAD = "20261121_02"
 """The migration whose tables these are; a test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -130,4 +131,14 @@ revisions = Table(
     Column("run_id", Integer, ForeignKey("refresh_runs.id"), nullable=False),
     Column("committed_at", UtcDateTime, nullable=False),
     Column("changes", Integer, nullable=False),
+)
+
+received_bodies = Table(
+    "received_bodies",
+    metadata,
+    # The body that the last run received and has not committed, while Redis could not keep it.
+    Column("run_id", Integer, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
 )

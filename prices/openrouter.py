@@ -10,7 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -144,7 +146,8 @@ def _whole_body(
     response: requests.Response, progress: Callable[[int], None], cancelled: threading.Event
 ) -> bytes:
     if response.status_code != requests.codes.ok:
-        raise UpstreamError(f"upstream answered {response.status_code}")
+        retry_after = _seconds(response.headers.get("retry-after", ""))
+        raise UpstreamError(f"upstream answered {response.status_code}", retry_after)
     body = bytearray()
     for chunk in response.iter_content(64 * 1024):
         if cancelled.is_set():
@@ -154,6 +157,17 @@ def _whole_body(
         if len(body) > MAX_BYTES:
             raise UpstreamError(f"upstream's body is larger than {MAX_BYTES // 1024 // 1024} MiB")
     return bytes(body)
+
+
+def _seconds(retry_after: str) -> float:
+    """Read a Retry-After header: seconds, or a date (RFC 9110, section 10.2.3); 0 where it is neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after[:9])
+    try:
+        at = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    return max(0.0, (at.astimezone(UTC) - datetime.now(UTC)).total_seconds())
 
 
 def parse(body: bytes) -> OpenRouterList:

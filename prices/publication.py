@@ -2,7 +2,7 @@
 
 import gzip
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -10,29 +10,45 @@ import msgspec
 from redis import Redis
 from sqlalchemy import Connection, Engine
 
-from prices.database import reading
+from prices import freshness
+from prices.database import reading, utc_now
 from prices.formats import openrouter, pricebeat
 from prices.logs import log
 from prices.queries import CatalogueState, catalogue_state, current_prices
-from prices.redis_client import SNAPSHOT_KEY, redis_errors
+from prices.redis_client import FRESH_KEY, SNAPSHOT_KEY, redis_errors
+from prices.settings import Settings
 
 BODIES_VERSION = 1
 """Moves when the bodies of one revision would come out otherwise than before."""
 
+# The mark that the prices are fresh goes with every word on when they were confirmed: `fresh_ms` is
+# how long they still are, 0 not at all, empty unknown to the speaker.
+_MARK: Final = """
+local function mark(fresh_ms, revision)
+  if fresh_ms == '' then return end
+  if tonumber(fresh_ms) > 0 then redis.call('SET', KEYS[2], revision, 'PX', fresh_ms)
+  else redis.call('DEL', KEYS[2]) end
+end
+"""
 # A publication never replaces a later one: a holder that was paused wakes up with an old one.
-_PUBLISH: Final = """
+_PUBLISH: Final = f"""{_MARK}
 local there = redis.call('HGET', KEYS[1], 'refreshed_us')
-if there and tonumber(there) > tonumber(ARGV[1]) then return 0 end
+if there and tonumber(there) > tonumber(ARGV[1]) then
+  mark(ARGV[3] == '' and '' or '0', ARGV[4])
+  return 0
+end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1], 'content', ARGV[2], 'publication', ARGV[3])
+redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1], 'content', ARGV[2], 'publication', ARGV[5])
+mark(ARGV[3], ARGV[4])
 return 1
 """
 # The same content, confirmed later: only the time moves.
-_CONFIRM: Final = """
+_CONFIRM: Final = f"""{_MARK}
 if redis.call('HGET', KEYS[1], 'content') ~= ARGV[2] then return 0 end
 if tonumber(redis.call('HGET', KEYS[1], 'refreshed_us')) < tonumber(ARGV[1]) then
   redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1])
 end
+mark(ARGV[3], ARGV[4])
 return 1
 """
 
@@ -79,31 +95,51 @@ def make_publication(connection: Connection, markup: Decimal) -> tuple[Stamp, Pu
     return stamp(state, markup), Publication(state.revision, PublishedBody.of(models), PublishedBody.of(ours))
 
 
-def publish_current(redis: Redis, engine: Engine, markup: Decimal) -> None:
-    """Bring the published catalogue up to the database, if it is behind.
+def publish_current(redis: Redis, engine: Engine, settings: Settings) -> None:
+    """Bring the published catalogue up to the database, if it is behind, and mark the prices fresh or not.
 
     Raises RedisUnavailableError or DatabaseUnavailableError; what is committed stays committed.
     """
     with reading(engine) as connection:
-        if confirm(redis, stamp(catalogue_state(connection), markup)):
-            return
-        stamped, publication = make_publication(connection, markup)
-    publish(redis, stamped, publication)
+        state = catalogue_state(connection)
+        fresh = freshness.fresh_left(state.refreshed_at, utc_now(connection), settings.refresh_interval)
+    if confirm(redis, stamp(state, settings.markup), state.revision, fresh):
+        return
+    with reading(engine) as connection:
+        stamped, publication = make_publication(connection, settings.markup)
+    publish(redis, stamped, publication, fresh)
 
 
-def confirm(redis: Redis, stamp: Stamp) -> bool:
-    """Tell Redis that its content was confirmed; False when it holds another."""
+def confirm(redis: Redis, stamp: Stamp, revision: int, fresh: timedelta) -> bool:
+    """Tell Redis that its content was confirmed, and is fresh so long; False when it holds another."""
     with redis_errors():
         script = redis.register_script(_CONFIRM)
-        return bool(script(keys=[SNAPSHOT_KEY], args=[_microseconds(stamp), stamp.content]))
+        arguments: list[str | int | bytes] = [
+            _microseconds(stamp),
+            stamp.content,
+            _milliseconds(fresh),
+            revision,
+        ]
+        return bool(script(keys=[SNAPSHOT_KEY, FRESH_KEY], args=arguments))
 
 
-def publish(redis: Redis, stamp: Stamp, publication: Publication) -> bool:
-    """Put a publication in the place of an older one, in one step; False when a later one is there."""
+def publish(redis: Redis, stamp: Stamp, publication: Publication, fresh: timedelta | None = None) -> bool:
+    """Put a publication in the place of an older one, in one step; False when a later one is there.
+
+    `fresh` is how long the prices still need no refresh, None where the caller does not know.
+    """
     with redis_errors():
         script = redis.register_script(_PUBLISH)
         packed = msgspec.msgpack.encode(publication)
-        return bool(script(keys=[SNAPSHOT_KEY], args=[_microseconds(stamp), stamp.content, packed]))
+        fresh_ms = "" if fresh is None else _milliseconds(fresh)
+        arguments: list[str | int | bytes] = [
+            _microseconds(stamp),
+            stamp.content,
+            fresh_ms,
+            publication.revision,
+            packed,
+        ]
+        return bool(script(keys=[SNAPSHOT_KEY, FRESH_KEY], args=arguments))
 
 
 def read_stamp(redis: Redis) -> Stamp | None:
@@ -131,6 +167,10 @@ def read_publication(redis: Redis) -> tuple[Stamp, Publication] | None:
 def _bytes(values: Any) -> list[bytes | None]:
     """Say what the client's types cannot: without `decode_responses` it gives bytes."""
     return cast("list[bytes | None]", values)
+
+
+def _milliseconds(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
 
 
 def _microseconds(stamp: Stamp) -> int:

@@ -16,8 +16,10 @@ from prices.logs import one_line
 # keep their bare names: operators look for them, and a token or a body has no version.
 LOCK_KEY: Final = "cluster:price_update_lock"
 PAYLOAD_KEY: Final = "cluster:price_payload"
+FRESH_KEY: Final = "cluster:price_fresh:1"
 SNAPSHOT_KEY: Final = "cluster:price_snapshot:1"
 BEAT_LEADER_KEY: Final = "cluster:beat_leader:1"
+BEAT_SENT_KEY: Final = "cluster:beat_sent:1"
 HEARTBEAT_KEY: Final = "cluster:heartbeat:1:{kind}"
 
 REDIS_SECONDS: Final = 1.0

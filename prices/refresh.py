@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from redis import Redis
 from sqlalchemy import Engine
 
 from prices import queries
@@ -15,11 +14,11 @@ from prices.database import reading, utc_now, writing
 from prices.errors import PricesError, UpstreamError
 from prices.freshness import fresh_for
 from prices.logs import bind_context, log, one_line
-from prices.openrouter import OpenRouterList, fetch, parse
+from prices.openrouter import OpenRouterList, parse
 from prices.publication import publish_current
 from prices.runs import Fresh, finish_run
 from prices.services import Services
-from prices.stash import drop_body, get_body, put_body
+from prices.stash import Stash
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,15 @@ class Refresh:
 
 
 class RefreshFailedError(PricesError):
-    """A refresh failed; the text is the reason, `refresh` the whole result."""
+    """A refresh failed; the text is the reason, `refresh` the whole result.
 
-    def __init__(self, reason: str, refresh: Refresh | None = None) -> None:
+    `retry_after` is how many seconds upstream asked us to wait, 0 when it did not.
+    """
+
+    def __init__(self, reason: str, refresh: Refresh | None = None, retry_after: float = 0.0) -> None:
         super().__init__(reason)
         self.refresh = refresh or Refresh("failed", reason=reason)
+        self.retry_after = retry_after
 
 
 Progress = Callable[[str], None]
@@ -62,11 +65,13 @@ def refresh_prices(
     task_id: str | None = None,
     attempt: int = 0,
     force: bool = False,
+    trust_marker: bool = False,
     progress: Progress = lambda _step: None,
 ) -> Refresh:
     """Refresh the prices if they are due and nobody else does.
 
-    `force` passes over freshness, never over the claim. `progress` is told each step.
+    `force` passes over freshness, never over the claim; `trust_marker` lets the mark in Redis stand for
+    the database's word on freshness. `progress` is told each step.
     Raises RefreshFailedError, after the run's row was closed with the reason.
     """
     began = time.monotonic()
@@ -74,25 +79,23 @@ def refresh_prices(
         try:
             progress("claiming")
             with claim(
-                services.redis,
-                services.engine,
+                services,
                 worker=worker,
                 task_id=task_id,
                 attempt=attempt,
                 force=force,
-                interval=services.settings.refresh_interval,
-                lease=services.settings.lock_lease,
-                ttl=services.settings.lock_ttl,
+                trust_marker=trust_marker,
             ) as claimed:
                 if isinstance(claimed, Held):
                     age = claimed.since.total_seconds() if claimed.since else None
                     return Refresh("skipped", "held", holder=claimed.holder, age_seconds=age)
                 if isinstance(claimed, Fresh):
-                    _publish(services)
+                    if not trust_marker:
+                        _publish(services)
                     age = claimed.age.total_seconds()
                     return Refresh("skipped", "fresh", revision=claimed.revision, age_seconds=age)
                 with bind_context(run_id=claimed.run_id):
-                    return _run(services, claimed, began, progress)
+                    return _run(services, claimed, force, began, progress)
         except RefreshFailedError:
             raise
         except PricesError as error:
@@ -100,13 +103,19 @@ def refresh_prices(
             raise RefreshFailedError(one_line(error)) from error
 
 
-def _run(services: Services, claimed: Claim, began: float, progress: Progress) -> Refresh:
+def _run(services: Services, claimed: Claim, force: bool, began: float, progress: Progress) -> Refresh:
     """Fetch, decide, commit and publish under a claim; close the run's row whatever happens."""
-    stash_redis = None if claimed.degraded else services.redis
+    settings = services.settings
+    stash = Stash(
+        None if claimed.degraded else services.redis,
+        services.engine,
+        settings.upstream_url,
+        fresh_for(settings.refresh_interval),
+    )
     try:
-        body, fetch_seconds = _receive(services, stash_redis, claimed, progress)
+        body, fetch_seconds = _receive(services, stash, claimed, force, progress)
         progress("deciding")
-        listed = _parse(stash_redis, body)
+        listed = _parse(stash, body)
         progress("committing")
         claimed.check()
         counts = commit(services.engine, claimed.run_id, listed, body, fetch_seconds)
@@ -118,8 +127,9 @@ def _run(services: Services, claimed: Claim, began: float, progress: Progress) -
         if not isinstance(error, Exception):
             raise
         failed = Refresh("failed", reason, claimed.run_id, degraded=claimed.degraded, seconds=_since(began))
-        raise RefreshFailedError(reason, failed) from error
-    drop_body(stash_redis)
+        retry_after = error.retry_after if isinstance(error, UpstreamError) else 0.0
+        raise RefreshFailedError(reason, failed, retry_after) from error
+    stash.forget()
     progress("publishing")
     _publish(services)
     done = Refresh(
@@ -134,33 +144,34 @@ def _run(services: Services, claimed: Claim, began: float, progress: Progress) -
 
 
 def _receive(
-    services: Services, redis: Redis | None, claimed: Claim, progress: Progress
+    services: Services, stash: Stash, claimed: Claim, force: bool, progress: Progress
 ) -> tuple[bytes, float]:
     """Use the body that an earlier run received and could not commit, or fetch one and stash it."""
     settings = services.settings
     with reading(services.engine) as connection:
         committed = queries.catalogue_state(connection).refreshed_run_id or 0
-    if body := get_body(redis, settings.upstream_url, committed):
-        log.info("Using the body that an earlier run received", bytes=len(body))
-        return body, 0.0
+    if not force and (stashed := stash.get(committed)):
+        log.info("Using the body that an earlier run received", bytes=len(stashed))
+        return stashed, 0.0
+
+    def received(count: int) -> None:
+        claimed.check()  # a holder that was stopped must not go on receiving beside its successor
+        progress(f"fetching: {count // 1024} KiB received")
+
     claimed.check()
     progress("fetching")
-    began = time.monotonic()
-    body = fetch(
-        settings.upstream_url,
-        settings.upstream_key,
-        lambda received: progress(f"fetching: {received // 1024} KiB received"),
-    )
-    seconds = _since(began)
-    put_body(redis, claimed.run_id, settings.upstream_url, body, fresh_for(settings.refresh_interval))
+    began = services.clock.monotonic()
+    body = services.fetch(settings.upstream_url, settings.upstream_key, received)
+    seconds = round(services.clock.monotonic() - began, 3)
+    stash.put(claimed.run_id, body)
     return body, seconds
 
 
-def _parse(redis: Redis | None, body: bytes) -> OpenRouterList:
+def _parse(stash: Stash, body: bytes) -> OpenRouterList:
     try:
         listed = parse(body)
     except UpstreamError:
-        drop_body(redis)  # no later run could use it either
+        stash.reject()
         raise
     for row in listed.skipped[:MAX_NAMED_ROWS]:
         log.warning("A row of upstream's list was skipped", row=str(row))
@@ -170,7 +181,7 @@ def _parse(redis: Redis | None, body: bytes) -> OpenRouterList:
 def _publish(services: Services) -> None:
     """Publish what is committed; what cannot be published now is made good by the next run or reader."""
     try:
-        publish_current(services.redis, services.engine, services.settings.markup)
+        publish_current(services.redis, services.engine, services.settings)
     except PricesError as error:
         log.warning("The catalogue could not be published", reason=one_line(error))
 

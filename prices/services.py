@@ -1,13 +1,19 @@
 """What a process needs to do its work: settings, an engine and a Redis client, none connected yet."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from redis import Redis
 from sqlalchemy import Engine
 
+from prices import openrouter
+from prices.clock import Clock, SystemClock
 from prices.database import make_engine
 from prices.redis_client import REDIS_SECONDS, make_redis
 from prices.settings import Settings
+
+Fetch = Callable[[str, str | None, Callable[[int], None]], bytes]
+"""Gets upstream's body: base URL, key, and whom to tell the bytes received so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,8 @@ class Services:
     settings: Settings
     engine: Engine
     redis: Redis
+    clock: Clock = field(default_factory=SystemClock)
+    fetch: Fetch = openrouter.fetch
 
     @classmethod
     def make(cls, settings: Settings | None = None, *, redis_seconds: float = REDIS_SECONDS) -> "Services":

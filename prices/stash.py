@@ -1,8 +1,7 @@
-"""The received body, kept in Redis until it is committed, so that nobody has to fetch it again.
+"""The received body, kept until it is committed, so that nobody has to fetch it again.
 
-A retry, a redelivery or the next worker uses it after a crash or a database failure. It lives as
-long as the freshness window at most. Every function takes None for a Redis that is known to be out
-of reach, and does nothing then.
+A retry, a redelivery or the next worker uses it after a crash or a database failure. It is kept in
+Redis; while Redis is out of reach, in the database. It lives as long as the freshness window at most.
 """
 
 import gzip
@@ -11,9 +10,12 @@ from typing import cast
 
 import msgspec
 from redis import Redis
+from sqlalchemy import Engine, delete, insert, select
 
-from prices.errors import RedisUnavailableError
-from prices.logs import log
+from prices.database import reading, utc_now, writing
+from prices.errors import PricesError, RedisUnavailableError
+from prices.logs import log, one_line
+from prices.models import received_bodies
 from prices.redis_client import PAYLOAD_KEY, redis_errors
 
 
@@ -25,42 +27,91 @@ class StashedBody(msgspec.Struct, frozen=True):
     packed: bytes
 
 
-def put_body(redis: Redis | None, run_id: int, source: str, body: bytes, lifetime: timedelta) -> None:
-    """Keep a body; without Redis the run goes on without a net."""
-    if redis is None:
-        return
-    stashed = StashedBody(run_id, source, gzip.compress(body, 1))
-    try:
-        with redis_errors():
-            redis.set(PAYLOAD_KEY, msgspec.msgpack.encode(stashed), px=lifetime)
-    except RedisUnavailableError as error:
-        log.warning("The received body could not be stashed", reason=str(error))
+class Stash:
+    """Where a run keeps the body it received. Nothing here fails a run: a lost stash costs a fetch.
 
+    `redis` is None when it is known to be out of reach; `lifetime` is the freshness window.
+    """
 
-def get_body(redis: Redis | None, source: str, committed_run_id: int) -> bytes | None:
-    """Give the body that a run later than the last committed one received from `source`, if any."""
-    if redis is None:
+    def __init__(self, redis: Redis | None, engine: Engine, source: str, lifetime: timedelta) -> None:
+        self._redis, self._engine, self._source, self._lifetime = redis, engine, source, lifetime
+
+    def put(self, run_id: int, body: bytes) -> None:
+        """Keep a body: in Redis, or else in the database."""
+        stashed = StashedBody(run_id, self._source, gzip.compress(body, 1))
+        try:
+            if not self._put_in_redis(stashed):
+                self._put_in_database(stashed)
+        except PricesError as error:
+            log.warning("The received body could not be stashed", reason=one_line(error))
+
+    def get(self, after_run_id: int) -> bytes | None:
+        """Give the body that a run after `after_run_id`, the last committed, received from this source."""
+        try:
+            for find in (self._find_in_redis, self._find_in_database):
+                stashed = find()
+                if stashed and stashed.source == self._source and stashed.run_id > after_run_id:
+                    return gzip.decompress(stashed.packed)
+        except (PricesError, OSError, EOFError) as error:
+            log.warning("The stash could not be read", reason=one_line(error))
         return None
-    try:
-        with redis_errors():
-            raw = redis.get(PAYLOAD_KEY)
-        if raw is None:
-            return None
-        stashed = msgspec.msgpack.decode(cast("bytes", raw), type=StashedBody)
-        if stashed.source != source or stashed.run_id <= committed_run_id:
-            return None
-        return gzip.decompress(stashed.packed)
-    except (RedisUnavailableError, msgspec.MsgspecError, OSError, EOFError) as error:
-        log.warning("The stash could not be read", reason=str(error))
-        return None
 
+    def forget(self) -> None:
+        """Forget what Redis keeps: it is committed. The commit itself forgets what the database keeps."""
+        if self._redis is None:
+            return
+        try:
+            with redis_errors():
+                self._redis.delete(PAYLOAD_KEY)
+        except RedisUnavailableError as error:
+            log.warning("The stash could not be emptied", reason=one_line(error))
 
-def drop_body(redis: Redis | None) -> None:
-    """Forget the body: it is committed, or it is no price list."""
-    if redis is None:
-        return
-    try:
-        with redis_errors():
-            redis.delete(PAYLOAD_KEY)
-    except RedisUnavailableError as error:
-        log.warning("The stash could not be dropped", reason=str(error))
+    def reject(self) -> None:
+        """Forget a body that is no price list: no later run could use it either."""
+        self.forget()
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(delete(received_bodies))
+        except PricesError as error:
+            log.warning("The stash could not be emptied", reason=one_line(error))
+
+    def _put_in_redis(self, stashed: StashedBody) -> bool:
+        if self._redis is None:
+            return False
+        try:
+            with redis_errors():
+                self._redis.set(PAYLOAD_KEY, msgspec.msgpack.encode(stashed), px=self._lifetime)
+        except RedisUnavailableError as error:
+            log.warning("The received body is stashed in the database", reason=one_line(error))
+            return False
+        return True
+
+    def _put_in_database(self, stashed: StashedBody) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(delete(received_bodies))
+            connection.execute(
+                insert(received_bodies).values(
+                    run_id=stashed.run_id,
+                    source=stashed.source,
+                    packed=stashed.packed,
+                    received_at=utc_now(connection),
+                )
+            )
+
+    def _find_in_redis(self) -> StashedBody | None:
+        if self._redis is None:
+            return None
+        try:
+            with redis_errors():
+                raw = self._redis.get(PAYLOAD_KEY)
+            return None if raw is None else msgspec.msgpack.decode(cast("bytes", raw), type=StashedBody)
+        except (RedisUnavailableError, msgspec.MsgspecError) as error:
+            log.warning("The stash in Redis could not be read", reason=one_line(error))
+            return None
+
+    def _find_in_database(self) -> StashedBody | None:
+        with reading(self._engine) as connection:
+            row = connection.execute(select(received_bodies)).one_or_none()
+            if row is None or utc_now(connection) - row.received_at > self._lifetime:
+                return None
+        return StashedBody(row.run_id, row.source, row.packed)

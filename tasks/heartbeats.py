@@ -4,6 +4,7 @@ from typing import Any
 
 from celery.signals import heartbeat_sent, worker_ready, worker_shutdown
 
+from prices.clock import SystemClock
 from prices.errors import RedisUnavailableError
 from prices.liveness import Heart
 from prices.logs import log
@@ -17,7 +18,7 @@ _hearts: dict[str, Heart] = {}
 def begin(sender: Any, **_rest: Any) -> None:
     """Give the worker a heart once it takes tasks."""
     redis = make_redis(Settings.from_env().redis_url)
-    _hearts["worker"] = Heart(redis, "worker", str(sender.hostname))
+    _hearts["worker"] = Heart(redis, "worker", str(sender.hostname), SystemClock())
     go_on()
 
 

@@ -6,7 +6,9 @@ from typing import Any
 from celery import Task, shared_task
 
 from prices import refresh
+from prices.errors import PricesError
 from prices.services import Services
+from tasks.retries import MAX_RETRIES, countdown
 
 
 @cache
@@ -15,14 +17,25 @@ def services() -> Services:
     return Services.make()
 
 
-@shared_task(name="refresh_prices", bind=True)
+@shared_task(name="refresh_prices", bind=True, max_retries=MAX_RETRIES, throws=(PricesError,))
 def refresh_prices(self: Task, *, force: bool = False) -> dict[str, Any]:
-    """Refresh the prices if they are due; `force` passes over freshness, never over the claim."""
-    done = refresh.refresh_prices(
-        services(),
-        worker=str(self.request.hostname),
-        task_id=self.request.id,
-        attempt=self.request.retries,
-        force=force,
-    )
+    """Refresh the prices if they are due; `force` passes over freshness, never over the claim.
+
+    A failure is tried again later; a forced one is not, because somebody waits for the answer.
+    """
+    try:
+        done = refresh.refresh_prices(
+            services(),
+            worker=str(self.request.hostname),
+            task_id=self.request.id,
+            attempt=self.request.retries,
+            force=force,
+            trust_marker=True,
+        )
+    except refresh.RefreshFailedError as failure:
+        if force:
+            raise
+        raise self.retry(
+            exc=failure, countdown=countdown(self.request.retries, failure.retry_after)
+        ) from None
     return done.to_builtins()

@@ -1,0 +1,119 @@
+"""When beat sends: what is due by the database, sent once, counted only when it was sent.
+
+Knows nothing of Celery: the scheduler hands in how to send, and how to tell the schedule's ticks.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from prices import queries
+from prices.database import reading, utc_now
+from prices.errors import RedisUnavailableError
+from prices.freshness import answer_within, next_send
+from prices.liveness import Heart
+from prices.logs import log, one_line
+from prices.publication import publish_current
+from prices.redis_client import BEAT_SENT_KEY, redis_errors
+from prices.runs import RUNNING
+from prices.services import Services
+from tasks.leader import Leadership
+
+
+class Timetable:
+    """One beat's work, a look at a time. The catalogue is its memory; nothing that fails ends it."""
+
+    def __init__(
+        self,
+        services: Services,
+        name: str,
+        send: Callable[[], None],
+        tick_after: Callable[[datetime], datetime],
+        longest_wait: float,
+    ) -> None:
+        self._services = services
+        self._send = send
+        self._tick_after = tick_after
+        self._longest_wait = longest_wait
+        self._leadership = Leadership(services, name)
+        self._heart = Heart(services.redis, "beat", name, services.clock)
+        self._sent_at: datetime | None = None
+        self._failing: set[str] = set()
+        self._wait = longest_wait
+
+    def look(self) -> float:
+        """Send what is due, if this beat leads; give the seconds until the next look."""
+        self._try("heartbeat", self._heart.beat)
+        self._wait = self._longest_wait
+        if self._leadership.hold():
+            self._try("publication", self._repair_publication)
+            self._try("schedule", self._send_if_due)
+        return max(self._wait, 0.1)
+
+    def end(self) -> None:
+        """Let another lead, and say that this beat has ended."""
+        self._try("leadership", self._leadership.give_up)
+        self._try("heartbeat", self._heart.stop)
+
+    def _try(self, part: str, act: Callable[[], None]) -> None:
+        """Do one part of the work; log once when it begins to fail, and once when it works again."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - the broker's driver decides what a refusal looks like
+            if part not in self._failing:
+                reason = f"{type(error).__name__}: {one_line(error)}"
+                log.warning("Beat cannot do a part of its work, trying again", part=part, reason=reason)
+            self._failing.add(part)
+        else:
+            if part in self._failing:
+                log.info("Beat can do this part of its work again", part=part)
+            self._failing.discard(part)
+
+    def _repair_publication(self) -> None:
+        """Make good a publication that is missing or behind: Redis was away, or came back empty."""
+        services = self._services
+        publish_current(services.redis, services.engine, services.settings)
+
+    def _send_if_due(self) -> None:
+        now, due = self._due()
+        if due is not None and due > now:
+            self._wait = min(self._wait, (due - now).total_seconds())
+            return
+        self._send()
+        log.info("Sent the refresh that is due")
+        self._note_sent(now)
+
+    def _due(self) -> tuple[datetime, datetime | None]:
+        """Ask the database for the time, and when to send next (None: at once)."""
+        settings = self._services.settings
+        with reading(self._services.engine) as connection:
+            now = utc_now(connection)
+            refreshed_at = queries.catalogue_state(connection).refreshed_at
+            run = queries.last_run(connection)
+        runs = run is not None and run.state == RUNNING
+        due = next_send(
+            refreshed_at,
+            started_at=run.started_at if run else None,
+            dead_at=run.heartbeat_at + settings.lock_lease if run and runs else None,
+            sent_at=self._last_sent_at(),
+            interval=settings.refresh_interval,
+            lease=settings.lock_lease,
+            tick_after=self._tick_after,
+        )
+        return now, due
+
+    def _last_sent_at(self) -> datetime | None:
+        """When a message was last sent, by this beat or the leader before it."""
+        try:
+            with redis_errors():
+                told = self._services.redis.get(BEAT_SENT_KEY)
+        except RedisUnavailableError:
+            told = None  # another broker may be there all the same
+        noted = None if told is None else datetime.fromtimestamp(int(told) / 1_000_000, UTC)
+        return max((at for at in (self._sent_at, noted) if at is not None), default=None)
+
+    def _note_sent(self, now: datetime) -> None:
+        """Note that a message was sent, for this beat and, where the queue is, for the next leader."""
+        self._sent_at = now
+        with redis_errors():
+            lifetime = answer_within(self._services.settings.lock_lease)
+            self._services.redis.set(BEAT_SENT_KEY, round(now.timestamp() * 1_000_000), px=lifetime)
