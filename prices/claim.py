@@ -138,6 +138,7 @@ def claim(
             decided = start_run(
                 connection,
                 worker=worker,
+                token=lock.token,
                 task_id=task_id,
                 attempt=attempt,
                 forced=force,

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from prices.database import UtcDateTime
 
-SCHEMA_HEAD = "20261121_02"
+SCHEMA_HEAD = "20261121_01"
 """The migration whose tables these are; a test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -59,6 +59,8 @@ refresh_runs = Table(
     Column("outcome", String(16)),
     Column("reason", Text),
     Column("worker", String(255), nullable=False),
+    # The token that the run's lock has in Redis.
+    Column("token", String(600), nullable=False),
     Column("task_id", String(255)),
     Column("attempt", Integer, nullable=False),
     Column("forced", Boolean, nullable=False),

@@ -48,6 +48,7 @@ def start_run(
     connection: Connection,
     *,
     worker: str,
+    token: str,
     task_id: str | None,
     attempt: int,
     forced: bool,
@@ -73,6 +74,7 @@ def start_run(
         .values(
             state=RUNNING,
             worker=worker,
+            token=token,
             task_id=task_id,
             attempt=attempt,
             forced=forced,

@@ -1,16 +1,19 @@
-"""The operator's commands: `python -m tasks status | run-once`."""
+"""The operator's commands: `python -m tasks status | run-once | lock`."""
 
 import argparse
+import getpass
 import logging
 import os
 import socket
 import sys
+from dataclasses import asdict
 from typing import Any, Final
 
 import msgspec
 
 from prices import health
 from prices.errors import PricesError
+from prices.lock_admin import break_lock, show_lock
 from prices.logs import configure_logs
 from prices.refresh import Refresh, RefreshFailedError, refresh_prices
 from prices.services import Services
@@ -27,8 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     except PricesError as error:
         print(f"tasks: {error}", file=sys.stderr)
         return UNUSABLE
-    command = {"status": status, "run-once": run_once}[options.command]
-    return command(services, options)
+    command = {"status": status, "run-once": run_once, "lock": lock}[options.command]
+    try:
+        return command(services, options)
+    except PricesError as error:
+        print(f"tasks: {error}", file=sys.stderr)
+        return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,7 +53,21 @@ def _parser() -> argparse.ArgumentParser:
         "Exit status 0 refreshed or fresh, 3 held by another, 1 failed.",
     )
     once.add_argument("--force", action="store_true", help="also when the prices are fresh")
-    for command in (told, once):
+    lock = commands.add_parser(
+        "lock", help="who holds the refresh lock; taking it away", description="The refresh lock."
+    )
+    actions = lock.add_subparsers(dest="action", required=True, metavar="ACTION")
+    shown = actions.add_parser("show", help="who holds it", description="Who holds the lock.")
+    broken = actions.add_parser(
+        "break",
+        help="take it from one holder",
+        description="Take the lock from the holder of a token, and from no other. "
+        "Exit status 0 taken, 3 that token holds nothing.",
+    )
+    broken.add_argument(
+        "--if-holder", required=True, metavar="TOKEN", help="the token that `lock show` names"
+    )
+    for command in (told, once, shown, broken):
         command.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -96,6 +117,44 @@ def run_once(services: Services, options: argparse.Namespace) -> int:
     else:
         print(_sentence(done), file=sys.stderr if done.outcome == "failed" else sys.stdout)
     return {"failed": FAILED, "skipped": HELD if done.reason == "held" else 0, "refreshed": 0}[done.outcome]
+
+
+def lock(services: Services, options: argparse.Namespace) -> int:
+    """Show who holds the lock, or take it from one holder."""
+    return {"show": lock_show, "break": lock_break}[options.action](services, options)
+
+
+def lock_show(services: Services, options: argparse.Namespace) -> int:
+    """Print who holds the lock, in Redis and by the database's word."""
+    held = show_lock(services)
+    if options.json:
+        _print_json({"token": held.token, **asdict(held)})
+        return 0
+    if held.redis_trouble:
+        print(f"redis     unknown: {held.redis_trouble}")
+    elif held.redis_token:
+        print(f"redis     {held.redis_token}, {held.redis_seconds_left:.0f} s left")
+    else:
+        print("redis     free")
+    if held.run_id is None:
+        print("database  no run")
+    else:
+        print(
+            f"database  run {held.run_id} for {held.run_seconds:.0f} s, "
+            f"heartbeat {held.heartbeat_seconds:.0f} s ago: {held.run_token}"
+        )
+    return 0
+
+
+def lock_break(services: Services, options: argparse.Namespace) -> int:
+    """Take the lock from the holder that is named."""
+    configure_logs(services.settings.log_format, logging.WARNING)
+    broken = break_lock(services, options.if_holder, by=f"{getpass.getuser()}@{socket.gethostname()}")
+    if options.json:
+        _print_json({"broken": broken})
+    else:
+        print("broken" if broken else "nothing was changed: that token holds no lock")
+    return 0 if broken else HELD
 
 
 class _Progress:

@@ -1,4 +1,4 @@
-"""The catalogue, refresh runs, models, price intervals and revisions.
+"""The catalogue, refresh runs, models, price intervals, revisions and the stash.
 
 Revision ID: 20261121_01
 Revises:
@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(16)),
         sa.Column("reason", sa.Text),
         sa.Column("worker", sa.String(255), nullable=False),
+        sa.Column("token", sa.String(600), nullable=False),
         sa.Column("task_id", sa.String(255)),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("forced", sa.Boolean, nullable=False),
@@ -100,8 +101,22 @@ def upgrade() -> None:
         sa.Column("committed_at", UtcDateTime, nullable=False),
         sa.Column("changes", sa.Integer, nullable=False),
     )
+    op.create_table(
+        "received_bodies",
+        sa.Column("run_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("packed", sa.LargeBinary, nullable=False),
+        sa.Column("received_at", UtcDateTime, nullable=False),
+    )
 
 
 def downgrade() -> None:
-    for table in ("revisions", "price_intervals", "language_models", "refresh_runs", "catalogue"):
+    for table in (
+        "received_bodies",
+        "revisions",
+        "price_intervals",
+        "language_models",
+        "refresh_runs",
+        "catalogue",
+    ):
         op.drop_table(table)
