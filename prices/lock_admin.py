@@ -1,6 +1,6 @@
 """The operator's hand on the lock: who holds it, and taking it away from one named holder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
@@ -42,15 +42,18 @@ def show_lock(services: Services) -> LockState:
     with reading(services.engine) as connection:
         now = utc_now(connection)
         run = connection.execute(select(refresh_runs).where(refresh_runs.c.state == RUNNING)).one_or_none()
-    return LockState(
-        holder and holder.token,
-        holder and holder.left.total_seconds(),
-        trouble,
-        run and run.id,
-        run and run.token,
-        run and (now - run.started_at).total_seconds(),
-        run and (now - run.heartbeat_at).total_seconds(),
-    )
+    state = LockState(redis_trouble=trouble)
+    if holder is not None:
+        state = replace(state, redis_token=holder.token, redis_seconds_left=holder.left.total_seconds())
+    if run is not None:
+        state = replace(
+            state,
+            run_id=run.id,
+            run_token=run.token,
+            run_seconds=(now - run.started_at).total_seconds(),
+            heartbeat_seconds=(now - run.heartbeat_at).total_seconds(),
+        )
+    return state
 
 
 def break_lock(services: Services, token: str, by: str) -> bool:
