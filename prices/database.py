@@ -21,6 +21,10 @@ CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 10
 LOCK_SECONDS = 5
 
+_SQLITE_NOW = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+_POSTGRES_NOW = text("SELECT clock_timestamp()")
+_POSTGRES_READS = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware UTC time; SQLite, which knows no zones, stores it without one."""
@@ -71,7 +75,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that sees one state of the database and changes nothing."""
     with _translated(), engine.connect() as connection, connection.begin():
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            connection.execute(_POSTGRES_READS)
         yield connection
 
 
@@ -89,9 +93,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def utc_now(connection: Connection) -> datetime:
     """Ask the database for the time: the one clock that a whole cluster shares."""
     if connection.dialect.name == "sqlite":
-        told = connection.scalar(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"))
+        told = connection.scalar(_SQLITE_NOW)
         return datetime.fromisoformat(str(told)).replace(tzinfo=UTC)
-    now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    now: datetime = connection.execute(_POSTGRES_NOW).scalar_one()
     return now.astimezone(UTC)
 
 

@@ -101,8 +101,15 @@ def publish_current(redis: Redis, engine: Engine, settings: Settings) -> None:
     Raises RedisUnavailableError or DatabaseUnavailableError; what is committed stays committed.
     """
     with reading(engine) as connection:
-        state = catalogue_state(connection)
-        fresh = freshness.fresh_left(state.refreshed_at, utc_now(connection), settings.refresh_interval)
+        now, state = utc_now(connection), catalogue_state(connection)
+    publish_state(redis, engine, settings, state, now)
+
+
+def publish_state(
+    redis: Redis, engine: Engine, settings: Settings, state: CatalogueState, now: datetime
+) -> None:
+    """Do what `publish_current` does for a state that was just read, at `now` by the database's clock."""
+    fresh = freshness.fresh_left(state.refreshed_at, now, settings.refresh_interval)
     if confirm(redis, stamp(state, settings.markup), state.revision, fresh):
         return
     with reading(engine) as connection:

@@ -12,6 +12,8 @@ from prices.language_model import LanguageModel
 from prices.models import SCHEMA_HEAD, catalogue, language_models, price_intervals, refresh_runs
 from prices.price import PriceSchedule
 
+_CATALOGUE = select(catalogue)
+_LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
 RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
 
 
@@ -37,7 +39,7 @@ class CurrentPrice:
 
 def catalogue_state(connection: Connection) -> CatalogueState:
     """Read the catalogue's row."""
-    row = connection.execute(select(catalogue)).one()
+    row = connection.execute(_CATALOGUE).one()
     return CatalogueState(
         row.revision,
         row.refreshed_at,
@@ -78,7 +80,7 @@ def current_prices(connection: Connection) -> list[CurrentPrice]:
 
 def last_run(connection: Connection) -> Row[Any] | None:
     """Read the run that started last."""
-    return connection.execute(select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)).one_or_none()
+    return connection.execute(_LAST_RUN).one_or_none()
 
 
 def require_schema(connection: Connection) -> None:

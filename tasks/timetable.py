@@ -5,6 +5,9 @@ Knows nothing of Celery: the scheduler hands in how to send, and how to tell the
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row
 
 from prices import queries
 from prices.database import reading, utc_now
@@ -12,11 +15,19 @@ from prices.errors import RedisUnavailableError
 from prices.freshness import answer_within, next_send
 from prices.liveness import Heart
 from prices.logs import log, one_line
-from prices.publication import publish_current
+from prices.publication import publish_state
 from prices.redis_client import BEAT_SENT_KEY, redis_errors
 from prices.runs import RUNNING
 from prices.services import Services
 from tasks.leader import Leadership
+
+
+class Seen(NamedTuple):
+    """What one look at the database told."""
+
+    now: datetime
+    state: queries.CatalogueState
+    run: Row[Any] | None
 
 
 class Timetable:
@@ -39,12 +50,15 @@ class Timetable:
         self._sent_at: datetime | None = None
         self._failing: set[str] = set()
         self._wait = longest_wait
+        self._seen: Seen | None = None
 
     def look(self) -> float:
         """Send what is due, if this beat leads; give the seconds until the next look."""
         self._try("heartbeat", self._heart.beat)
         self._wait = self._longest_wait
         if self._leadership.hold():
+            self._seen = None
+            self._try("database", self._see)
             self._try("publication", self._repair_publication)
             self._try("schedule", self._send_if_due)
         return max(self._wait, 0.1)
@@ -68,38 +82,40 @@ class Timetable:
                 log.info("Beat can do this part of its work again", part=part)
             self._failing.discard(part)
 
+    def _see(self) -> None:
+        """Ask the database for the time, the catalogue's state and the last run."""
+        with reading(self._services.engine) as connection:
+            now, state = utc_now(connection), queries.catalogue_state(connection)
+            self._seen = Seen(now, state, queries.last_run(connection))
+
     def _repair_publication(self) -> None:
         """Make good a publication that is missing or behind: Redis was away, or came back empty."""
-        services = self._services
-        publish_current(services.redis, services.engine, services.settings)
+        if self._seen:
+            services, seen = self._services, self._seen
+            publish_state(services.redis, services.engine, services.settings, seen.state, seen.now)
 
     def _send_if_due(self) -> None:
-        now, due = self._due()
-        if due is not None and due > now:
-            self._wait = min(self._wait, (due - now).total_seconds())
+        if not self._seen:
+            return
+        due = self._due(self._seen)
+        if due is not None and due > self._seen.now:
+            self._wait = min(self._wait, (due - self._seen.now).total_seconds())
             return
         self._send()
         log.info("Sent the refresh that is due")
-        self._note_sent(now)
+        self._note_sent(self._seen.now)
 
-    def _due(self) -> tuple[datetime, datetime | None]:
-        """Ask the database for the time, and when to send next (None: at once)."""
-        settings = self._services.settings
-        with reading(self._services.engine) as connection:
-            now = utc_now(connection)
-            refreshed_at = queries.catalogue_state(connection).refreshed_at
-            run = queries.last_run(connection)
-        runs = run is not None and run.state == RUNNING
-        due = next_send(
-            refreshed_at,
+    def _due(self, seen: Seen) -> datetime | None:
+        settings, run = self._services.settings, seen.run
+        return next_send(
+            seen.state.refreshed_at,
             started_at=run.started_at if run else None,
-            dead_at=run.heartbeat_at + settings.lock_lease if run and runs else None,
+            dead_at=run.heartbeat_at + settings.lock_lease if run and run.state == RUNNING else None,
             sent_at=self._last_sent_at(),
             interval=settings.refresh_interval,
             lease=settings.lock_lease,
             tick_after=self._tick_after,
         )
-        return now, due
 
     def _last_sent_at(self) -> datetime | None:
         """When a message was last sent, by this beat or the leader before it."""

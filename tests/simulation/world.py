@@ -1,0 +1,184 @@
+"""The virtual world: time, processes, and what befalls them. A seed decides everything."""
+
+import heapq
+import itertools
+from random import Random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+
+@dataclass(frozen=True)
+class Odds:
+    """How likely each misfortune is, every time a process waits for the outside."""
+
+    crash: float = 0.0
+    pause: float = 0.0
+    refused: float = 0.0
+    reply_lost: float = 0.0
+
+
+@dataclass(eq=False)
+class Process:
+    """One process of the cluster: all its strands stop, sleep and die together."""
+
+    name: str
+    alive: bool = True
+    stopped_until: float = 0.0
+    on_death: Callable[[], None] = lambda: None
+    faults: int = 0
+
+
+@dataclass
+class World:
+    """One run of the simulation. Strands are greenlets; only the hub, `run`, resumes them."""
+
+    seed: int
+    odds: Odds = Odds()
+    now: float = 1_000_000.0
+    random: Random = field(init=False)
+    trace: list[str] = field(default_factory=list)
+    over: bool = False
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+        self._agenda: list[tuple[float, int, greenlet, Process, int]] = []
+        self._naps: dict[greenlet, int] = {}
+        self._order = itertools.count()
+        self._strands: dict[greenlet, Process] = {}
+        self._failure: BaseException | None = None
+
+    def note(self, what: str) -> None:
+        """Write a line of what happened, for whoever replays the seed."""
+        self.trace.append(f"{self.now - 1_000_000:10.3f} {what}")
+
+    def spawn(self, process: Process, work: Callable[[], None], delay: float = 0.0) -> None:
+        """Begin a strand of a process."""
+
+        def strand() -> None:
+            try:
+                work()
+            except GreenletExit:
+                pass
+            except BaseException as error:  # noqa: BLE001 - handed to the hub, which ends the run
+                self._failure = error
+
+        begun = greenlet(strand)
+        self._strands[begun] = process
+        self._at(self.now + delay, begun, process)
+
+    def run(self, until: float) -> None:
+        """Let the world go on until a time. Raises what a strand raised."""
+        while self._agenda and self._agenda[0][0] <= until:
+            at, _order, strand, process, nap = heapq.heappop(self._agenda)
+            if not process.alive or strand.dead:
+                self._strands.pop(strand, None)
+                continue
+            if nap != self._naps.get(strand, 0):
+                continue  # it was woken before
+            if process.stopped_until > at:
+                self._at(process.stopped_until, strand, process)
+                continue
+            self.now = max(self.now, at)
+            self._naps[strand] = nap + 1
+            strand.parent = getcurrent()
+            strand.switch()
+            if strand.dead:
+                self._strands.pop(strand, None)
+            if self._failure is not None:
+                raise self._failure
+        self.now = max(self.now, until)
+
+    def end(self) -> None:
+        """Let every strand go, without its clean-up touching the world."""
+        self.over = True
+        for strand in list(self._strands):
+            if not strand.dead and strand:
+                strand.parent = getcurrent()
+                strand.throw(GreenletExit)
+        self._strands.clear()
+
+    def process(self) -> Process:
+        """Give the process whose strand runs now."""
+        return self._strands[getcurrent()]
+
+    def sleep(self, seconds: float) -> None:
+        """Let this strand wait."""
+        self.leave_if_over()
+        strand = getcurrent()
+        self._at(self.now + seconds, strand, self._strands[strand])
+        strand.parent.switch()
+        self.leave_if_over()
+
+    def leave_if_over(self) -> None:
+        """End a strand that cleans up after the world has ended."""
+        if self.over:
+            raise GreenletExit
+
+    def _at(self, when: float, strand: greenlet, process: Process) -> None:
+        heapq.heappush(self._agenda, (when, next(self._order), strand, process, self._naps.get(strand, 0)))
+
+    def wake(self, strand: greenlet, delay: float) -> None:
+        """Let a strand that sleeps go on earlier."""
+        if strand in self._strands:
+            self._at(self.now + delay, strand, self._strands[strand])
+
+    def kill(self, process: Process) -> None:
+        """End a process as kill -9 does: nothing of it runs again, no clean-up either."""
+        process.alive = False
+        process.on_death()
+
+    def befall(self, where: str) -> None:
+        """Let time pass, and perhaps kill or stop the process that waits here."""
+        process = self.process()
+        draw = self.random.random()
+        if draw < self.odds.crash:
+            self.note(f"{process.name} is killed at {where}")
+            process.faults += 1
+            self.kill(process)
+            self.sleep(0)
+        elif draw < self.odds.crash + self.odds.pause:
+            seconds = self.random.choice((5.0, 70.0, 150.0))
+            self.note(f"{process.name} is stopped for {seconds:g} s at {where}")
+            process.faults += 1
+            process.stopped_until = self.now + seconds
+            self.sleep(0)
+        else:
+            self.sleep(self.random.random() * 0.05)
+
+    def fails(self, chance: float) -> bool:
+        """Draw whether this goes wrong for the process that asks."""
+        failed = self.random.random() < chance
+        if failed:
+            self.process().faults += 1
+        return failed
+
+
+@dataclass(frozen=True)
+class VirtualClock:
+    """The clock of one process, which may run at its own offset."""
+
+    world: World
+
+    def monotonic(self) -> float:
+        """Give the world's time."""
+        return self.world.now
+
+    @contextmanager
+    def periodically(self, seconds: float, act: Callable[[], bool]) -> Iterator[None]:
+        """Act in a strand of its own, as the thread of the real clock does."""
+        stopped = False
+
+        def repeat() -> None:
+            while True:
+                self.world.sleep(seconds)
+                if stopped or not act():
+                    return
+
+        self.world.spawn(self.world.process(), repeat)
+        try:
+            yield
+        finally:
+            stopped = True
