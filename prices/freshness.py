@@ -72,6 +72,13 @@ def next_send(
     due = next_due(refreshed_at, max(attempted, default=None), interval, tick_after)
     if due is None:
         return None
-    if sent_at is not None and not any(at is not None and at >= sent_at for at in (started_at, refreshed_at)):
-        return min(due, sent_at + answer_within(lease))
-    return due if dead_at is None else min(due, dead_at)
+    answered = any(
+        at is not None and sent_at is not None and at >= sent_at for at in (started_at, refreshed_at)
+    )
+    if sent_at is not None and not answered:
+        due = min(due, sent_at + answer_within(lease))
+    if dead_at is not None and refreshed_at is not None:
+        dead_at = max(dead_at, refreshed_at + fresh_for(interval))  # prices that are fresh need no heir
+    if dead_at is not None and (sent_at is None or sent_at < dead_at):
+        due = min(due, dead_at)
+    return due

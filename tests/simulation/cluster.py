@@ -11,7 +11,7 @@ import msgspec
 from greenlet import getcurrent, greenlet
 
 from prices.errors import UpstreamError
-from prices.redis_client import LOCK_KEY, PAYLOAD_KEY, SNAPSHOT_KEY
+from prices.redis_client import BEAT_LEADER_KEY, LOCK_KEY, PAYLOAD_KEY, SNAPSHOT_KEY
 from prices.refresh import RefreshFailedError, refresh_prices
 from prices.services import Services
 from prices.settings import Settings
@@ -32,14 +32,29 @@ class BrokenInvariantError(AssertionError):
 
 @dataclass
 class Receipt:
-    """A body that was received whole: when, by whom, and whether anybody can still use it."""
+    """A body that was received whole, and whether it is in the stash, where all can use it.
+
+    `excused` is one that no care could keep: a fault hit its receiver before it was stashed, or the
+    stash itself was lost.
+    """
 
     at: float
     process: Process
+    strand: greenlet
     faults_before: int
     forced: bool
     kept: bool = False
+    missed: bool = False
     excused: bool = False
+
+    def see(self, where: str) -> None:
+        """Judge by the receiver's next step: it must be the stash, unless a fault came between."""
+        if self.kept or self.missed or self.excused:
+            return
+        if self.process.faults > self.faults_before:
+            self.excused = True
+        elif "price_payload" not in where:
+            self.missed = True
 
 
 @dataclass(frozen=True)
@@ -93,11 +108,14 @@ class Cluster:
         self.window = self.interval * 0.9
         self.server = SimRedisServer(world)
         self.server.watch = self._watch_redis
+        world.watch = self._watch_step
         world.after_commit = self._watch_commit  # type: ignore[attr-defined]
         world.database_down_until = 0.0  # type: ignore[attr-defined]
         self.engine, self.database = make_sim_engine(world)
         self.queue = Queue(world)
         self.receipts: list[Receipt] = []
+        self.observer = Process("observer")
+        self.tries_to_send = 0
         self.runs_started = 0
         self.refreshed_at: float | None = None
         self.refreshed_run = 0
@@ -110,7 +128,7 @@ class Cluster:
 
     def _start(self, life: Callable[[Process], None], kind: str, delay: float) -> None:
         process = Process(f"{kind}-{next(self._names)}")
-        restart = self.world.random.choice((2.0, 30.0, 300.0))
+        restart = self.world.random.choice((2.0, 30.0))
         process.on_death = lambda: self._start(life, kind, restart)
         self.world.spawn(process, lambda: life(process), delay)
 
@@ -176,8 +194,10 @@ class Cluster:
 
     def _send(self) -> None:
         """Publish as a beat does: the broker is Redis, so it is away when Redis is."""
+        self.tries_to_send += 1
         self.world.befall("publish")
         if self.server.down_until > self.world.now or self.world.fails(self.world.odds.refused):
+            self._expect_another_try(self.world.process())
             raise ConnectionError("the broker refused")
         self.queue.send()
         self.world.note(f"{self.world.process().name} sent message {self.queue.sent}")
@@ -206,16 +226,26 @@ class Cluster:
 
     def _receive(self, process: Process, forced: bool) -> None:
         for earlier in self.receipts:
-            lost_early = not earlier.kept and earlier.process.faults > earlier.faults_before
-            if forced or earlier.forced or earlier.excused or lost_early:
+            dead = not (earlier.kept or earlier.missed) and earlier.process.faults > earlier.faults_before
+            if forced or earlier.forced or earlier.excused or dead:
                 continue
             if self.world.now - earlier.at < self.window:
                 self._broken(f"{process.name} fetched again {self.world.now - earlier.at:.0f} s later")
-        self.receipts.append(Receipt(self.world.now, process, process.faults, forced))
+        self.receipts.append(Receipt(self.world.now, process, getcurrent(), process.faults, forced))
         self.world.note(f"{process.name} received the list whole")
+        self.world.endanger(process)
+
+    def _watch_step(self, process: Process, strand: greenlet, where: str) -> None:
+        if self.receipts and self.receipts[-1].process is process and self.receipts[-1].strand is strand:
+            self.receipts[-1].see(where)
 
     def _watch_redis(self, key: bytes, before: Any, after: Any, arguments: Any) -> None:
-        if key == LOCK_KEY.encode() and after is None and arguments != (b"evicted",) and before not in arguments:
+        if (
+            key == LOCK_KEY.encode()
+            and after is None
+            and arguments != (b"evicted",)
+            and before not in arguments
+        ):
             self._broken(f"the lock of {before!r} was released by another")
         if key == PAYLOAD_KEY.encode():
             if after is not None:
@@ -252,9 +282,35 @@ class Cluster:
 
     def _check_start(self, run_id: int, forced: int, began: float | None) -> None:
         self.runs_started = run_id
-        fresh = self.refreshed_at is not None and began is not None and began - self.refreshed_at < self.window
+        fresh = (
+            self.refreshed_at is not None and began is not None and began - self.refreshed_at < self.window
+        )
         if fresh and not forced:
             self._broken(f"run {run_id} started while the prices were fresh")
+
+    def _expect_another_try(self, process: Process) -> None:
+        """A send that failed is tried again soon, by a beat that nothing else befalls."""
+        tries, faults, runs = self.tries_to_send, process.faults, self._runs()
+
+        def look_back() -> None:
+            untouched = process.alive and process.faults == faults and self._runs() == runs
+            leads = process.name in str(self.server.data.get(BEAT_LEADER_KEY.encode()))
+            if untouched and leads and self.tries_to_send == tries:
+                self._broken(f"{process.name} forgot a refresh that it could not send")
+
+        self.world.spawn(self.observer, look_back, 3 * LOOK_SECONDS)
+
+    def _runs(self) -> tuple[Any, ...]:
+        return tuple(self.database.execute("SELECT max(id), max(heartbeat_at), max(state) FROM refresh_runs"))
+
+    def expect_no_dead_run(self) -> None:
+        """A run whose holder died was taken over within three minutes."""
+        if self.refreshed_at is not None and self.world.now - self.refreshed_at < self.window + 180:
+            return
+        query = "SELECT id, heartbeat_at FROM refresh_runs WHERE state = 'running'"
+        for run_id, heartbeat in self.database.execute(query):
+            if self.world.now - (as_seconds(heartbeat) or 0) > 180:
+                self._broken(f"run {run_id} died and nobody took over")
 
     def _broken(self, what: str) -> None:
         self.world.note(f"BROKEN: {what}")
@@ -277,4 +333,3 @@ def sim_settings(refresh_seconds: float, lease: float) -> Settings:
             "OPENROUTER_BASE_URL": "http://127.0.0.1:1/api/v1",
         }
     )
-

@@ -29,6 +29,8 @@ class Process:
     stopped_until: float = 0.0
     on_death: Callable[[], None] = lambda: None
     faults: int = 0
+    peril: int = 0
+    """How many of its next steps are ten times as dangerous."""
 
 
 @dataclass
@@ -41,6 +43,8 @@ class World:
     random: Random = field(init=False)
     trace: list[str] = field(default_factory=list)
     over: bool = False
+    watch: Callable[[Process, greenlet, str], None] = lambda _process, _strand, _where: None
+    """Told whenever a strand waits for the outside, and where."""
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -133,7 +137,11 @@ class World:
     def befall(self, where: str) -> None:
         """Let time pass, and perhaps kill or stop the process that waits here."""
         process = self.process()
+        self.watch(process, getcurrent(), where)
         draw = self.random.random()
+        if process.peril:
+            process.peril -= 1
+            draw /= 10
         if draw < self.odds.crash:
             self.note(f"{process.name} is killed at {where}")
             process.faults += 1
@@ -147,6 +155,11 @@ class World:
             self.sleep(0)
         else:
             self.sleep(self.random.random() * 0.05)
+
+    def endanger(self, process: Process) -> None:
+        """Make a process's next steps dangerous at times: where something is at stake, look closer."""
+        if self.random.random() < 0.5:
+            process.peril = self.random.randint(2, 8)
 
     def fails(self, chance: float) -> bool:
         """Draw whether this goes wrong for the process that asks."""
