@@ -314,7 +314,9 @@ class Cluster:
 
     def _broken(self, what: str) -> None:
         self.world.note(f"BROKEN: {what}")
-        raise BrokenInvariantError(what)
+        broken = BrokenInvariantError(what)
+        self.world.stop(broken)
+        raise broken
 
     def close(self) -> None:
         """Let everything go."""

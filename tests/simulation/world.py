@@ -95,6 +95,10 @@ class World:
                 raise self._failure
         self.now = max(self.now, until)
 
+    def stop(self, failure: BaseException) -> None:
+        """End the run with a failure, also where the code that runs now swallows what is raised."""
+        self._failure = self._failure or failure
+
     def end(self) -> None:
         """Let every strand go, without its clean-up touching the world."""
         self.over = True
