@@ -1,7 +1,8 @@
 """The received body, kept until it is committed, so that nobody has to fetch it again.
 
 A retry, a redelivery or the next worker uses it after a crash or a database failure. It is kept in
-Redis; while Redis is out of reach, in the database. It lives as long as the freshness window at most.
+Redis and in the database: either may be gone when it is wanted. It lives as long as the freshness
+window at most.
 """
 
 import gzip
@@ -37,13 +38,13 @@ class Stash:
         self._redis, self._engine, self._source, self._lifetime = redis, engine, source, lifetime
 
     def put(self, run_id: int, body: bytes) -> None:
-        """Keep a body: in Redis, or else in the database."""
+        """Keep a body, wherever it can be kept."""
         stashed = StashedBody(run_id, self._source, gzip.compress(body, 1))
-        try:
-            if not self._put_in_redis(stashed):
-                self._put_in_database(stashed)
-        except PricesError as error:
-            log.warning("The received body could not be stashed", reason=one_line(error))
+        for put in (self._put_in_redis, self._put_in_database):
+            try:
+                put(stashed)
+            except PricesError as error:
+                log.warning("The received body could not be stashed", reason=one_line(error))
 
     def get(self, after_run_id: int) -> bytes | None:
         """Give the body that a run after `after_run_id`, the last committed, received from this source."""
@@ -75,16 +76,10 @@ class Stash:
         except PricesError as error:
             log.warning("The stash could not be emptied", reason=one_line(error))
 
-    def _put_in_redis(self, stashed: StashedBody) -> bool:
-        if self._redis is None:
-            return False
-        try:
+    def _put_in_redis(self, stashed: StashedBody) -> None:
+        if self._redis is not None:
             with redis_errors():
                 self._redis.set(PAYLOAD_KEY, msgspec.msgpack.encode(stashed), px=self._lifetime)
-        except RedisUnavailableError as error:
-            log.warning("The received body is stashed in the database", reason=one_line(error))
-            return False
-        return True
 
     def _put_in_database(self, stashed: StashedBody) -> None:
         with writing(self._engine) as connection:

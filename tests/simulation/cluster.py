@@ -43,6 +43,7 @@ class Receipt:
     strand: greenlet
     faults_before: int
     forced: bool
+    degraded: bool
     kept: bool = False
     missed: bool = False
     excused: bool = False
@@ -53,8 +54,13 @@ class Receipt:
             return
         if self.process.faults > self.faults_before:
             self.excused = True
-        elif "price_payload" not in where:
+        elif not ("price_payload" in where or (self.degraded and "before begin" in where)):
             self.missed = True
+
+    def keep(self) -> None:
+        """Note that it is in the stash."""
+        self.kept = True
+        self.excused = self.excused or self.process.faults > self.faults_before
 
 
 @dataclass(frozen=True)
@@ -231,7 +237,9 @@ class Cluster:
                 continue
             if self.world.now - earlier.at < self.window:
                 self._broken(f"{process.name} fetched again {self.world.now - earlier.at:.0f} s later")
-        self.receipts.append(Receipt(self.world.now, process, getcurrent(), process.faults, forced))
+        query = "SELECT degraded FROM refresh_runs ORDER BY id DESC LIMIT 1"
+        degraded = bool(self.database.execute(query).fetchone()[0])
+        self.receipts.append(Receipt(self.world.now, process, getcurrent(), process.faults, forced, degraded))
         self.world.note(f"{process.name} received the list whole")
         self.world.endanger(process)
 
@@ -249,9 +257,7 @@ class Cluster:
             self._broken(f"the lock of {before!r} was released by another")
         if key == PAYLOAD_KEY.encode():
             if after is not None:
-                self.receipts[-1].kept = True
-            elif arguments == (b"evicted",) and self.receipts:
-                self.receipts[-1].excused = True
+                self.receipts[-1].keep()
         if key == SNAPSHOT_KEY.encode() and before and after:
             older, newer = (int(told.get(b"refreshed_us", 0)) for told in (before, after))
             if newer < older:
@@ -268,7 +274,7 @@ class Cluster:
         ).fetchone()
         kept = looked.execute("SELECT count(*) FROM received_bodies").fetchone()[0]
         if kept and self.receipts:
-            self.receipts[-1].kept = True
+            self.receipts[-1].keep()
         if started > self.runs_started:
             self._check_start(started, forced, as_seconds(began))
         if (refreshed_run or 0) != self.refreshed_run:
