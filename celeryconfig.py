@@ -43,6 +43,9 @@ beat_schedule = {
     "refresh-prices": {
         "task": "refresh_prices",
         "schedule": _refresh_schedule(_settings.refresh_interval),
+        # Bounds the backlog while there is no worker. Judged by the worker's clock, which may be wrong
+        # by minutes, so it must be long beside that.
+        "options": {"expires": 3600},
     },
 }
 beat_scheduler = "tasks.scheduler:PriceScheduler"  # the catalogue is its memory, one of many beats leads

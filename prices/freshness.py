@@ -48,8 +48,11 @@ def next_due(
 
 
 def answer_within(lease: timedelta) -> timedelta:
-    """How long a message for a refresh may wait for a run: it expires then, and counts as lost."""
-    return 10 * lease
+    """How long a message for a refresh may wait for a run before it counts as lost and is sent again.
+
+    A lock that its holder could not give back refuses a message for one lease at most.
+    """
+    return 2 * lease
 
 
 def next_send(
@@ -64,8 +67,7 @@ def next_send(
 ) -> datetime | None:
     """When a message for the next refresh is to be sent; None says at once.
 
-    It is when the refresh is due, with two exceptions. A message that no run answered is sent again when
-    it has expired. A run whose heart stopped is not waited for longer than until it counts as dead, at
+    It is when the refresh is due, with two exceptions. A message that no run answered is sent again. A run whose heart stopped is not waited for longer than until it counts as dead, at
     `dead_at`. `started_at` is the last run's start, `sent_at` when the last message was sent.
     """
     attempted = [at for at in (started_at, sent_at) if at is not None]

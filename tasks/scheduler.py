@@ -14,7 +14,6 @@ from celery.beat import Scheduler
 from celery.schedules import crontab
 from celery.schedules import schedule as every
 
-from prices.freshness import answer_within
 from prices.services import Services
 from tasks.timetable import Timetable
 
@@ -26,11 +25,8 @@ class PriceScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         """Take the entry from the configuration, and make this beat's clients."""
         self.merge_inplace(self.app.conf.beat_schedule)
         (self._entry,) = self.schedule.values()
-        services = Services.make()
-        # A message that waits longer is sent again: a backlog is never more than one or two.
-        self._entry.options["expires"] = answer_within(services.settings.lock_lease).total_seconds()
         self._timetable = Timetable(
-            services,
+            Services.make(),
             f"celerybeat@{socket.gethostname()}:{os.getpid()}",
             send=self._send,
             tick_after=_tick_after(self._entry.schedule),

@@ -45,6 +45,7 @@ class Receipt:
     forced: bool
     degraded: bool
     kept: bool = False
+    in_database: bool = False
     missed: bool = False
     excused: bool = False
 
@@ -57,9 +58,10 @@ class Receipt:
         elif not ("price_payload" in where or (self.degraded and "before begin" in where)):
             self.missed = True
 
-    def keep(self) -> None:
-        """Note that it is in the stash."""
+    def keep(self, *, in_database: bool) -> None:
+        """Note that it is in the stash: in the database, or for the moment in Redis only."""
         self.kept = True
+        self.in_database = self.in_database or in_database
         self.excused = self.excused or self.process.faults > self.faults_before
 
 
@@ -257,7 +259,9 @@ class Cluster:
             self._broken(f"the lock of {before!r} was released by another")
         if key == PAYLOAD_KEY.encode():
             if after is not None:
-                self.receipts[-1].keep()
+                self.receipts[-1].keep(in_database=False)
+            elif arguments == (b"evicted",) and self.receipts and not self.receipts[-1].in_database:
+                self.receipts[-1].excused = True
         if key == SNAPSHOT_KEY.encode() and before and after:
             older, newer = (int(told.get(b"refreshed_us", 0)) for told in (before, after))
             if newer < older:
@@ -274,7 +278,7 @@ class Cluster:
         ).fetchone()
         kept = looked.execute("SELECT count(*) FROM received_bodies").fetchone()[0]
         if kept and self.receipts:
-            self.receipts[-1].keep()
+            self.receipts[-1].keep(in_database=True)
         if started > self.runs_started:
             self._check_start(started, forced, as_seconds(began))
         if (refreshed_run or 0) != self.refreshed_run:
