@@ -124,6 +124,7 @@ class Cluster:
         self.receipts: list[Receipt] = []
         self.observer = Process("observer")
         self.tries_to_send = 0
+        self.faults_at_work: dict[str, int] = {}
         self.runs_started = 0
         self.refreshed_at: float | None = None
         self.refreshed_run = 0
@@ -173,6 +174,7 @@ class Cluster:
             process.on_death = restart
 
     def _work(self, services: Services, process: Process, message: Message) -> None:
+        self.faults_at_work[process.name] = process.faults
         try:
             done = refresh_prices(
                 services,
@@ -235,7 +237,8 @@ class Cluster:
     def _receive(self, process: Process, forced: bool) -> None:
         for earlier in self.receipts:
             dead = not (earlier.kept or earlier.missed) and earlier.process.faults > earlier.faults_before
-            if forced or earlier.forced or earlier.excused or dead:
+            unread = not earlier.in_database and process.faults > self.faults_at_work[process.name]
+            if forced or earlier.forced or earlier.excused or dead or unread:
                 continue
             if self.world.now - earlier.at < self.window:
                 self._broken(f"{process.name} fetched again {self.world.now - earlier.at:.0f} s later")
