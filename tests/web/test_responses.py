@@ -1,0 +1,143 @@
+"""How bodies leave: packed or plain, validated, aged, and strict towards browsers."""
+
+import gzip
+from collections.abc import Iterator
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.openrouter_standin.client import Standin
+from tests.web.site import Site
+
+LISTS = ["/api/v1/models", "/api/v1/models?limit=50", "/api/v1/prices", "/api/v1/prices?q=aurora"]
+SMALL = ["/api/v1/prices/nope-is-not-here", "/healthz"]
+
+
+@pytest.fixture(scope="module")
+def filled(page_upstream: Standin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    page_upstream.clear()
+    with Site(tmp_path_factory.mktemp("responses"), page_upstream) as site:
+        site.refresh()
+        yield site
+
+
+@pytest.fixture(scope="module")
+def client(filled: Site) -> FlaskClient:
+    return filled.client()
+
+
+def get(client: FlaskClient, path: str, **headers: str):
+    return client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip", True), ("GZIP", True), ("gzip, deflate, br", True), ("*", True),
+        ("gzip;q=0.5, identity", True),
+        ("br;q=1, gzip;q=0.2", True), ("gzip;q=0", False), ("gzip;q=0.000", False), ("identity", False),
+        ("", False), ("br", False), ("*;q=0", False), ("*, gzip;q=0", False), (";;;,q=", False),
+    ],
+)  # fmt: skip
+def test_a_list_is_packed_where_the_client_takes_it(
+    path: str, accepted: str, packed: bool, client: FlaskClient
+) -> None:
+    answer = get(client, path, Accept_Encoding=accepted)
+    plain = get(client, path).data
+    assert (answer.headers.get("Content-Encoding") == "gzip") is packed
+    assert (gzip.decompress(answer.data) if packed else answer.data) == plain
+    assert int(answer.headers["Content-Length"]) == len(answer.data)
+    assert "Accept-Encoding" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_the_packed_and_the_plain_body_have_validators_of_their_own(path: str, client: FlaskClient) -> None:
+    plain, packed = get(client, path), get(client, path, Accept_Encoding="gzip")
+    assert plain.headers["ETag"] != packed.headers["ETag"]
+    for etag in (plain.headers["ETag"], packed.headers["ETag"]):
+        assert etag.startswith('"')
+        assert etag.endswith('"')
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', '{} , W/"other"', "*"])
+def test_a_body_that_the_client_has_is_not_sent_again(
+    path: str, accepted: str, form: str, client: FlaskClient
+) -> None:
+    first = get(client, path, Accept_Encoding=accepted)
+    again = get(client, path, Accept_Encoding=accepted, If_None_Match=form.format(first.headers["ETag"]))
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    for name in ("Cache-Control", "Vary", "X-Price-Revision"):
+        assert again.headers[name] == first.headers[name]
+    assert "Content-Encoding" not in again.headers
+
+
+@pytest.mark.parametrize("known", ['"other"', 'W/"other"', "garbage", '"', ",,,", "W/", '""', "x" * 5000])
+def test_a_validator_of_something_else_gets_the_body(known: str, client: FlaskClient) -> None:
+    assert get(client, "/api/v1/models", If_None_Match=known).status_code == 200
+
+
+def test_another_path_or_content_has_another_validator(client: FlaskClient) -> None:
+    etags = [get(client, path).headers["ETag"] for path in LISTS]
+    assert len(set(etags)) == len(etags)
+
+
+def test_every_instance_gives_the_same_validator(client: FlaskClient, filled: Site) -> None:
+    other = filled.client()
+    for path in LISTS:
+        assert get(client, path).headers["ETag"] == get(other, path).headers["ETag"]
+
+
+def test_another_markup_has_another_validator(client: FlaskClient, filled: Site) -> None:
+    other = filled.client(PRICE_MARKUP="2")
+    assert get(client, "/api/v1/prices").headers["ETag"] != get(other, "/api/v1/prices").headers["ETag"]
+
+
+@pytest.mark.parametrize("path", [*LISTS, *SMALL])
+def test_head_is_get_without_the_body(path: str, client: FlaskClient) -> None:
+    got, head = (
+        get(client, path, Accept_Encoding="gzip"),
+        client.head(path, headers={"Accept-Encoding": "gzip"}),
+    )
+    assert (head.status_code, head.data) == (got.status_code, b"")
+    for name in ("Content-Length", "Content-Type", "ETag", "Content-Encoding"):
+        assert head.headers.get(name) == got.headers.get(name)
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_says_its_revision_and_age_and_how_long_it_may_be_kept(path: str, client: FlaskClient) -> None:
+    headers = get(client, path).headers
+    assert headers["X-Price-Revision"] == "1"
+    assert 0 <= int(headers["X-Price-Age"]) < 120
+    assert headers["Cache-Control"] == "public, max-age=60"
+
+
+def test_an_empty_catalogue_is_not_to_be_kept(site: Site) -> None:
+    headers = get(site.client(), "/api/v1/models").headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Price-Revision"] == "0"
+    assert "X-Price-Age" not in headers
+
+
+@pytest.mark.parametrize("path", [*LISTS, *SMALL, "/", "/readyz", "/health", "/static/prices.js"])
+def test_every_answer_keeps_a_browser_strict(path: str, client: FlaskClient) -> None:
+    with get(client, path) as answer:
+        headers = answer.headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert "Set-Cookie" not in headers
+
+
+def test_a_small_body_is_sent_as_it_is(site: Site) -> None:
+    answer = get(site.client(), "/api/v1/prices?q=nothing-like-this", Accept_Encoding="gzip")
+    assert "Content-Encoding" not in answer.headers
+    assert answer.json == {"revision": 0, "currency": "USD", "data": []}

@@ -1,0 +1,1 @@
+"""The JSON routes, one file per resource: parse, one call, render."""

@@ -1,0 +1,48 @@
+"""Errors as clients take them: problem details (RFC 9457), or OpenRouter's shape where we stand in for it."""
+
+import msgspec
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from prices.errors import PricesError
+from prices.formats import openrouter
+from prices.logs import log, one_line
+
+OPENROUTER_PATHS = ("/api/v1/models", "/api/v1/model/")
+
+
+def register(app: Flask) -> None:
+    """Translate every error of the application, once."""
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(PricesError, _no_prices)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def error_response(status: int, title: str, detail: str) -> Response:
+    """Say in the client's language what is wrong."""
+    if request.path.startswith(OPENROUTER_PATHS):
+        return Response(openrouter.error(status, detail), status, content_type="application/json")
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return Response(msgspec.json.encode(problem), status, content_type="application/problem+json")
+
+
+def _http_error(error: HTTPException) -> Response:
+    response = error_response(
+        error.code or 500, error.name, one_line(Exception(error.description or error.name))
+    )
+    for name, value in error.get_headers():
+        if name.lower() in ("allow", "retry-after"):
+            response.headers[name] = value
+    return response
+
+
+def _no_prices(error: PricesError) -> Response:
+    log.error("A request could not be answered", path=request.path, reason=one_line(error))
+    response = error_response(503, "Service Unavailable", "no prices can be had at the moment")
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("A request failed", path=request.path, exc_info=error)
+    return error_response(500, "Internal Server Error", "the request failed; the log says why")

@@ -1,0 +1,67 @@
+"""Health for load balancers: does the process live, can it answer, and how is the whole cluster."""
+
+import threading
+import time
+from typing import Any, Final
+
+import msgspec
+from flask import Blueprint, Response, has_app_context
+
+from prices import health
+from prices.errors import PricesError
+from prices.logs import one_line
+from prices.services import Services
+from web.context import web_context
+
+blueprint = Blueprint("health", __name__)
+
+CACHE_SECONDS: Final = 1.0
+"""Probes share a report this long, so that they cannot become a load."""
+
+_reporting = threading.Lock()
+_reports: dict[int, tuple[float, dict[str, Any]]] = {}
+
+
+@blueprint.get("/healthz")
+def alive() -> Response:
+    """Say that the process lives; touches nothing."""
+    return _json({"status": "alive"}, 200)
+
+
+@blueprint.get("/readyz")
+def ready() -> Response:
+    """Say whether this instance can answer: from memory, Redis or the database."""
+    try:
+        snapshot = web_context().reader.current()
+    except PricesError as error:
+        return _json({"status": "unready", "reason": one_line(error)}, 503)
+    return _json({"status": "ready", "revision": snapshot.revision, "age_seconds": snapshot.age_seconds}, 200)
+
+
+@blueprint.get("/health")
+def report() -> Response:
+    """Give the full report; 503 when the service is unhealthy."""
+    told = get_health_check_data()
+    return _json(told, 503 if told["status"] == health.UNHEALTHY else 200)
+
+
+def get_health_check_data() -> dict[str, Any]:
+    """Give the full report: database, redis, worker, beat, prices and the overall `status`.
+
+    Inside an application it is the application's, at most a second old; outside, the environment's.
+    """
+    if not has_app_context():
+        return health.report(Services.make())
+    services = web_context().services
+    with _reporting:
+        made_at, told = _reports.get(id(services), (-CACHE_SECONDS, {}))
+        if time.monotonic() - made_at >= CACHE_SECONDS:
+            told = health.report(services)
+            _reports[id(services)] = (time.monotonic(), told)
+    return told
+
+
+def _json(body: dict[str, Any], status: int) -> Response:
+    response = Response(msgspec.json.encode(body), status, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,81 @@
+"""How bodies leave: packed where the client takes it, validated by ETag, with the prices' age."""
+
+import gzip
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from flask import Response, request
+
+from prices.publication import PublishedBody
+from prices.snapshot import Snapshot
+
+CACHE_CONTROL: Final = "public, max-age=60"
+MIN_PACKED: Final = 1024
+"""Smaller bodies are sent as they are."""
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def published_response(
+    snapshot: Snapshot,
+    body: PublishedBody,
+    unpacked: Callable[[], bytes],
+    content_type: str = "application/json",
+) -> Response:
+    """Send a body of the publication from its prepared bytes."""
+    return _respond(snapshot, body.etag, unpacked, lambda: body.packed, content_type)
+
+
+def json_response(snapshot: Snapshot, body: bytes) -> Response:
+    """Send a body made for this request."""
+    etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+    packed = (lambda: gzip.compress(body, 1, mtime=0)) if len(body) >= MIN_PACKED else None
+    return _respond(snapshot, etag, lambda: body, packed, "application/json")
+
+
+def _respond(
+    snapshot: Snapshot,
+    etag: str,
+    plain: Callable[[], bytes],
+    packed: Callable[[], bytes] | None,
+    content_type: str,
+) -> Response:
+    # A strong validator names bytes, so the packed body has one of its own.
+    packed_etag = f'{etag[:-1]}-gzip"'
+    use_packed = packed is not None and request.accept_encodings["gzip"] > 0
+    chosen = packed_etag if use_packed else etag
+    known = request.if_none_match
+    if known.contains_weak(etag.strip('"')) or known.contains_weak(packed_etag.strip('"')):
+        response = Response(status=304)
+    else:
+        response = Response(packed() if packed and use_packed else plain(), content_type=content_type)
+        if use_packed:
+            response.headers["Content-Encoding"] = "gzip"
+    response.headers["ETag"] = chosen
+    response.headers["Vary"] = "Accept-Encoding"
+    return with_price_headers(response, snapshot)
+
+
+def with_price_headers(response: Response, snapshot: Snapshot) -> Response:
+    """Say which prices these are, how old they are, and how long they may be kept."""
+    response.headers["X-Price-Revision"] = str(snapshot.revision)
+    if snapshot.age_seconds is None:
+        response.headers["Cache-Control"] = "no-store"  # still empty: the first prices come any moment
+    else:
+        response.headers["Cache-Control"] = CACHE_CONTROL
+        response.headers["X-Price-Age"] = str(int(snapshot.age_seconds))
+    return response
+
+
+def add_security_headers(response: Response) -> Response:
+    """Give every answer the headers that keep a browser strict."""
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
+    response.headers.setdefault("X-Frame-Options", "DENY")
+    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    return response
