@@ -18,8 +18,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from prices.database import make_engine, writing
-from prices.errors import PricesError
-from prices.logs import one_line
+from prices.errors import PricesError, in_full
 from prices.settings import ROOT, Settings
 
 LOCK_ID = 0x50524943
@@ -45,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         finally:
             engine.dispose()
     except (PricesError, SQLAlchemyError, OSError) as error:
-        print(f"deploy_migrations: {one_line(error)}", file=sys.stderr)
+        print(f"deploy_migrations: {in_full(error)}", file=sys.stderr)
         return 1
     return 0
 

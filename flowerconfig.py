@@ -28,7 +28,7 @@ def _is_loopback(host: str) -> bool:
 if not options.auth and not any(":" in login for login in options.basic_auth or []):
     if not _is_loopback(address):
         sys.exit(
-            f"flower: {address} is open to others: set FLOWER_BASIC_AUTH=user:password, or listen on 127.0.0.1"
+            f"flower: {address} is open to others: set FLOWER_BASIC_AUTH=user:password or listen on 127.0.0.1"
         )
     read_only = True
     os.environ["FLOWER_UNAUTHENTICATED_API"] = "true"  # reading only, by the line above

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from prices.clock import Clock
 from prices.database import writing
-from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError
+from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError, in_full
 from prices.freshness import fresh_for
 from prices.lease import Barred, Holder, Lease, Renewal, make_token
 from prices.logs import log
@@ -89,7 +89,7 @@ class Claim:
             with writing(self._engine) as connection:
                 alive = beat_run(connection, self.run_id)
         except DatabaseUnavailableError as error:
-            log.warning("The run's heartbeat could not be written", run_id=self.run_id, reason=str(error))
+            log.warning("The run's heartbeat could not be written", run_id=self.run_id, reason=in_full(error))
             return
         if alive:
             self._held_at = asked_at
@@ -176,7 +176,7 @@ def _take(lock: Lease, unless: str | None) -> tuple[Holder | Barred | None, bool
     try:
         return lock.take(unless=unless), False
     except RedisUnavailableError as error:
-        log.warning("Redis is out of reach, the database alone decides", reason=str(error))
+        log.warning("Redis is out of reach, the database alone decides", reason=in_full(error))
         return None, True
 
 
@@ -185,4 +185,4 @@ def _release(lock: Lease, run_id: int | None) -> None:
         if lock.release():
             log.info("Released cluster-wide price update lock", run_id=run_id)
     except RedisUnavailableError as error:
-        log.warning("The cluster-wide price update lock was left to expire", reason=str(error))
+        log.warning("The cluster-wide price update lock was left to expire", reason=in_full(error))

@@ -15,7 +15,6 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Program
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from prices.errors import DatabaseUnavailableError, SchemaBehindError
-from prices.logs import one_line
 
 CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 10
@@ -111,7 +110,11 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if _says_table_missing(error):
             raise SchemaBehindError("the tables are missing: run python deploy_migrations.py") from error
-        raise DatabaseUnavailableError(f"the database failed: {one_line(error.orig or error)}") from error
+        raise DatabaseUnavailableError(f"the database failed ({_kind(error)})") from (error.orig or error)
+
+
+def _kind(error: DBAPIError) -> str:
+    return type(error.orig or error).__name__
 
 
 def _says_table_missing(error: DBAPIError) -> bool:

@@ -1,7 +1,19 @@
 """The errors of the house: one base, a few kinds, each with one sentence fit to be shown.
 
-The doors translate them once: to a problem body, to a failed task, to an exit status.
+The doors translate them once: to a problem body, to a failed task, to an exit status. What the driver
+said, with hosts and ports, stays the cause: for logs and operators, not for bodies.
 """
+
+
+def one_line(error: BaseException) -> str:
+    """Say what an error says, on one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def in_full(error: BaseException) -> str:
+    """Say it with its cause, for those who may know hosts and ports."""
+    cause = error.__cause__
+    return one_line(error) if cause is None else f"{one_line(error)}: {one_line(cause)}"
 
 
 class PricesError(Exception):

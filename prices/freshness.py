@@ -67,8 +67,9 @@ def next_send(
 ) -> datetime | None:
     """When a message for the next refresh is to be sent; None says at once.
 
-    It is when the refresh is due, with two exceptions. A message that no run answered is sent again. A run whose heart stopped is not waited for longer than until it counts as dead, at
-    `dead_at`. `started_at` is the last run's start, `sent_at` when the last message was sent.
+    It is when the refresh is due, with two exceptions. A message that no run answered is sent again. A run
+    whose heart stopped is not waited for longer than until it counts as dead, at `dead_at`. `started_at` is
+    the last run's start, `sent_at` when the last message was sent.
     """
     attempted = [at for at in (started_at, sent_at) if at is not None]
     due = next_due(refreshed_at, max(attempted, default=None), interval, tick_after)

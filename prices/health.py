@@ -11,11 +11,10 @@ from sqlalchemy import Engine
 
 from prices import queries
 from prices.database import reading, utc_now
-from prices.errors import PricesError
+from prices.errors import PricesError, one_line
 from prices.freshness import is_fresh
 from prices.lease import read_holder
 from prices.liveness import who_lives
-from prices.logs import one_line
 from prices.redis_client import BEAT_LEADER_KEY, LOCK_KEY
 from prices.services import Services
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from sqlalchemy import select
 
 from prices.database import reading, utc_now, writing
-from prices.errors import RedisUnavailableError
+from prices.errors import RedisUnavailableError, in_full, one_line
 from prices.lease import Lease, read_holder
-from prices.logs import log, one_line
+from prices.logs import log
 from prices.models import refresh_runs
 from prices.redis_client import LOCK_KEY
 from prices.runs import RUNNING, finish_run
@@ -73,7 +73,7 @@ def break_lock(services: Services, token: str, by: str) -> bool:
     try:
         released = Lease(services.redis, LOCK_KEY, token, lease=services.settings.lock_lease).release()
     except RedisUnavailableError as error:
-        log.warning("The lock in Redis was left to expire", reason=one_line(error))
+        log.warning("The lock in Redis was left to expire", reason=in_full(error))
     if run_id is not None or released:
         log.warning("The cluster-wide price update lock was broken", by=by, token=token, run_id=run_id)
     return run_id is not None or released

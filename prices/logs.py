@@ -48,8 +48,3 @@ def configure_logs(log_format: str, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-
-
-def one_line(error: BaseException) -> str:
-    """Say what an error says, on one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300] or type(error).__name__

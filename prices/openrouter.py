@@ -19,8 +19,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import requests
 
-from prices.errors import PriceError, UpstreamError
-from prices.logs import one_line
+from prices.errors import PriceError, UpstreamError, one_line
 from prices.price import PriceSchedule
 
 CONNECT_SECONDS = 5.0
@@ -104,7 +103,7 @@ def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lamb
     except requests.Timeout as error:
         raise UpstreamError("upstream did not answer in time") from error
     except requests.RequestException as error:
-        raise UpstreamError(f"upstream could not be read: {one_line(error)}") from error
+        raise UpstreamError(f"upstream could not be read ({type(error).__name__})") from error
     finally:
         cancelled.set()
 

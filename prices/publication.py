@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from prices import freshness
 from prices.database import reading, utc_now
+from prices.errors import in_full
 from prices.formats import openrouter, pricebeat
 from prices.logs import log
 from prices.queries import CatalogueState, catalogue_state, current_prices
@@ -167,7 +168,7 @@ def read_publication(redis: Redis) -> tuple[Stamp, Publication] | None:
     try:
         return _stamp(content, refreshed_us), msgspec.msgpack.decode(packed, type=Publication)
     except (msgspec.MsgspecError, ValueError) as error:
-        log.warning("What Redis holds is no publication", reason=str(error))
+        log.warning("What Redis holds is no publication", reason=in_full(error))
         return None
 
 

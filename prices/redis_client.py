@@ -10,7 +10,6 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from prices.errors import RedisUnavailableError
-from prices.logs import one_line
 
 # The number at the end of a key is the version of what stands under it. The lock and the stash
 # keep their bare names: operators look for them, and a token or a body has no version.
@@ -47,4 +46,4 @@ def redis_errors() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise RedisUnavailableError(f"Redis failed: {one_line(error)}") from error
+        raise RedisUnavailableError(f"Redis failed ({type(error).__name__})") from error

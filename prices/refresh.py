@@ -11,9 +11,9 @@ from prices import queries
 from prices.claim import Claim, Held, claim
 from prices.commit import MAX_NAMED_ROWS, commit
 from prices.database import reading, utc_now, writing
-from prices.errors import PricesError, UpstreamError
+from prices.errors import PricesError, UpstreamError, in_full, one_line
 from prices.freshness import fresh_for
-from prices.logs import bind_context, log, one_line
+from prices.logs import bind_context, log
 from prices.openrouter import OpenRouterList, parse
 from prices.publication import publish_current
 from prices.runs import Fresh, finish_run
@@ -99,7 +99,7 @@ def refresh_prices(
         except RefreshFailedError:
             raise
         except PricesError as error:
-            log.error("Price update failed", reason=one_line(error))
+            log.error("Price update failed", reason=in_full(error))
             raise RefreshFailedError(one_line(error)) from error
 
 
@@ -122,7 +122,7 @@ def _run(services: Services, claimed: Claim, force: bool, began: float, progress
     except BaseException as error:
         meant = isinstance(error, PricesError)
         reason = one_line(error) if meant else f"{type(error).__name__}: {one_line(error)}"
-        log.error("Price update failed", reason=reason, exc_info=not meant)
+        log.error("Price update failed", reason=in_full(error) if meant else reason, exc_info=not meant)
         _close_failed(services.engine, claimed, reason)
         if not isinstance(error, Exception):
             raise
@@ -183,7 +183,7 @@ def _publish(services: Services) -> None:
     try:
         publish_current(services.redis, services.engine, services.settings)
     except PricesError as error:
-        log.warning("The catalogue could not be published", reason=one_line(error))
+        log.warning("The catalogue could not be published", reason=in_full(error))
 
 
 def _close_failed(engine: Engine, claimed: Claim, reason: str) -> None:
@@ -191,7 +191,7 @@ def _close_failed(engine: Engine, claimed: Claim, reason: str) -> None:
         with writing(engine) as connection:
             finish_run(connection, claimed.run_id, utc_now(connection), outcome="failed", reason=reason)
     except PricesError as error:
-        log.error("The failed run's row could not be closed", reason=one_line(error))
+        log.error("The failed run's row could not be closed", reason=in_full(error))
 
 
 def _since(began: float) -> float:

@@ -16,7 +16,7 @@ import msgspec
 
 from prices import publication
 from prices.database import reading
-from prices.errors import DatabaseUnavailableError, RedisUnavailableError, SchemaBehindError
+from prices.errors import DatabaseUnavailableError, RedisUnavailableError, SchemaBehindError, in_full
 from prices.logs import log
 from prices.publication import Publication, Stamp
 from prices.queries import catalogue_state, require_schema
@@ -141,13 +141,13 @@ class SnapshotReader:
                 return self._from_redis(known)
             except RedisUnavailableError as error:
                 self._redis_closed_until = self._clock() + BREAKER_SECONDS
-                log.warning("Redis is out of reach, serving from the database", reason=str(error))
+                log.warning("Redis is out of reach, serving from the database", reason=in_full(error))
         try:
             return self._from_database(known)
         except (DatabaseUnavailableError, SchemaBehindError) as error:
             if known is None:
                 raise
-            log.warning("No store is in reach, serving from memory", reason=str(error))
+            log.warning("No store is in reach, serving from memory", reason=in_full(error))
             return known
 
     def _from_redis(self, known: Snapshot | None) -> Snapshot:

@@ -14,8 +14,8 @@ from redis import Redis
 from sqlalchemy import Engine, delete, insert, select
 
 from prices.database import reading, utc_now, writing
-from prices.errors import PricesError, RedisUnavailableError
-from prices.logs import log, one_line
+from prices.errors import PricesError, RedisUnavailableError, in_full
+from prices.logs import log
 from prices.models import received_bodies
 from prices.redis_client import PAYLOAD_KEY, redis_errors
 
@@ -44,7 +44,7 @@ class Stash:
             try:
                 put(stashed)
             except PricesError as error:
-                log.warning("The received body could not be stashed", reason=one_line(error))
+                log.warning("The received body could not be stashed", reason=in_full(error))
 
     def get(self, after_run_id: int) -> bytes | None:
         """Give the body that a run after `after_run_id`, the last committed, received from this source."""
@@ -54,7 +54,7 @@ class Stash:
                 if stashed and stashed.source == self._source and stashed.run_id > after_run_id:
                     return gzip.decompress(stashed.packed)
         except (PricesError, OSError, EOFError) as error:
-            log.warning("The stash could not be read", reason=one_line(error))
+            log.warning("The stash could not be read", reason=in_full(error))
         return None
 
     def forget(self) -> None:
@@ -65,7 +65,7 @@ class Stash:
             with redis_errors():
                 self._redis.delete(PAYLOAD_KEY)
         except RedisUnavailableError as error:
-            log.warning("The stash could not be emptied", reason=one_line(error))
+            log.warning("The stash could not be emptied", reason=in_full(error))
 
     def reject(self) -> None:
         """Forget a body that is no price list: no later run could use it either."""
@@ -74,7 +74,7 @@ class Stash:
             with writing(self._engine) as connection:
                 connection.execute(delete(received_bodies))
         except PricesError as error:
-            log.warning("The stash could not be emptied", reason=one_line(error))
+            log.warning("The stash could not be emptied", reason=in_full(error))
 
     def _put_in_redis(self, stashed: StashedBody) -> None:
         if self._redis is not None:
@@ -101,7 +101,7 @@ class Stash:
                 raw = self._redis.get(PAYLOAD_KEY)
             return None if raw is None else msgspec.msgpack.decode(cast("bytes", raw), type=StashedBody)
         except (RedisUnavailableError, msgspec.MsgspecError) as error:
-            log.warning("The stash in Redis could not be read", reason=one_line(error))
+            log.warning("The stash in Redis could not be read", reason=in_full(error))
             return None
 
     def _find_in_database(self) -> StashedBody | None:

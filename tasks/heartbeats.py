@@ -5,7 +5,7 @@ from typing import Any
 from celery.signals import heartbeat_sent, worker_ready, worker_shutdown
 
 from prices.clock import SystemClock
-from prices.errors import RedisUnavailableError
+from prices.errors import RedisUnavailableError, in_full
 from prices.liveness import Heart
 from prices.logs import log
 from prices.redis_client import make_redis
@@ -29,7 +29,7 @@ def go_on(**_rest: Any) -> None:
         if heart := _hearts.get("worker"):
             heart.beat()
     except RedisUnavailableError as error:
-        log.debug("The worker's heartbeat could not be written", reason=str(error))
+        log.debug("The worker's heartbeat could not be written", reason=in_full(error))
 
 
 @worker_shutdown.connect
@@ -39,4 +39,4 @@ def end(**_rest: Any) -> None:
         if heart := _hearts.pop("worker", None):
             heart.stop()
     except RedisUnavailableError as error:
-        log.debug("The worker's end could not be written", reason=str(error))
+        log.debug("The worker's end could not be written", reason=in_full(error))

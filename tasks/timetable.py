@@ -11,10 +11,10 @@ from sqlalchemy import Row
 
 from prices import queries
 from prices.database import reading, utc_now
-from prices.errors import RedisUnavailableError
+from prices.errors import RedisUnavailableError, in_full
 from prices.freshness import answer_within, next_send
 from prices.liveness import Heart
-from prices.logs import log, one_line
+from prices.logs import log
 from prices.publication import publish_state
 from prices.redis_client import BEAT_SENT_KEY, redis_errors
 from prices.runs import RUNNING
@@ -74,7 +74,7 @@ class Timetable:
             act()
         except Exception as error:  # noqa: BLE001 - the broker's driver decides what a refusal looks like
             if part not in self._failing:
-                reason = f"{type(error).__name__}: {one_line(error)}"
+                reason = f"{type(error).__name__}: {in_full(error)}"
                 log.warning("Beat cannot do a part of its work, trying again", part=part, reason=reason)
             self._failing.add(part)
         else:

@@ -4,9 +4,9 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from prices.errors import PricesError
+from prices.errors import PricesError, in_full, one_line
 from prices.formats import openrouter
-from prices.logs import log, one_line
+from prices.logs import log
 
 OPENROUTER_PATHS = ("/api/v1/models", "/api/v1/model/")
 
@@ -37,7 +37,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _no_prices(error: PricesError) -> Response:
-    log.error("A request could not be answered", path=request.path, reason=one_line(error))
+    log.error("A request could not be answered", path=request.path, reason=in_full(error))
     response = error_response(503, "Service Unavailable", "no prices can be had at the moment")
     response.headers["Retry-After"] = "5"
     return response

@@ -8,8 +8,7 @@ import msgspec
 from flask import Blueprint, Response, has_app_context
 
 from prices import health
-from prices.errors import PricesError
-from prices.logs import one_line
+from prices.errors import PricesError, one_line
 from prices.services import Services
 from web.context import web_context
 

@@ -2,10 +2,10 @@
 
 import heapq
 import itertools
-from random import Random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from random import Random
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
