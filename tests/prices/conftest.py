@@ -1,0 +1,109 @@
+"""Stores that are migrated once and emptied for each test, and one upstream for all: which is quick."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine, create_engine, text, update
+
+from prices.database import make_engine, writing
+from prices.models import catalogue
+from prices.redis_client import make_redis
+from prices.services import Services
+from prices.settings import Settings
+from tests.conftest import migrate
+from tests.openrouter_standin.client import Standin
+
+EMPTY_CATALOGUE = {
+    "fence": 0,
+    "revision": 0,
+    "refreshed_run_id": None,
+    "refreshed_at": None,
+    "envelope": "{}",
+    "body_digest": None,
+}
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "migrated.sqlite3"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_url: str) -> str:
+    """The address of a migrated database, to be emptied."""
+    admin = create_engine(
+        postgres_url.replace("postgresql", "postgresql+psycopg", 1), isolation_level="AUTOCOMMIT"
+    )
+    with admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE shared_by_tests"))
+    admin.dispose()
+    url = postgres_url.replace("/postgres?", "/shared_by_tests?")
+    migrate(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a migrated database without content, on each engine that we support."""
+    if request.param == "sqlite":
+        copy = tmp_path / "store.sqlite3"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
+        return f"sqlite:///{copy}"
+    url: str = request.getfixturevalue("migrated_postgres")
+    engine = make_engine(Settings.from_env({"DATABASE_URL": url}).database_url)
+    with writing(engine) as connection:
+        connection.execute(
+            text("TRUNCATE revisions, price_intervals, language_models, refresh_runs RESTART IDENTITY")
+        )
+        connection.execute(update(catalogue).values(**EMPTY_CATALOGUE))
+    engine.dispose()
+    return url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on such a database."""
+    made = make_engine(Settings.from_env({"DATABASE_URL": database_url}).database_url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A client of an empty Redis."""
+    with make_redis(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def no_redis() -> Iterator[Redis]:
+    """A client of a Redis that refuses."""
+    with make_redis("redis://127.0.0.1:1/0") as client:
+        yield client
+
+
+@pytest.fixture
+def stores(database_url: str, redis_url: str, make_services: Callable[[Settings], Services]) -> Services:
+    """Clients of both stores, without an upstream."""
+    return make_services(Settings.from_env({"DATABASE_URL": database_url, "REDIS_URL": redis_url}))
+
+
+@pytest.fixture(scope="session")
+def one_standin() -> Iterator[Standin]:
+    """A stand-in OpenRouter whose time stands still."""
+    with Standin(models=60) as server:
+        yield server
+
+
+@pytest.fixture
+def standin(one_standin: Standin) -> Standin:
+    """The same, answering as usual and with nothing counted yet."""
+    one_standin.clear()
+    one_standin.forget()
+    return one_standin

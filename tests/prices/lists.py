@@ -1,0 +1,24 @@
+"""Upstream's bodies as tests write them: a few models, each with as little as it needs."""
+
+import json
+from typing import Any
+
+from prices.openrouter import OpenRouterList, parse
+
+
+def model(slug: str, prompt: object = "0.000001", completion: object = "0.000002", **more: Any) -> Any:
+    """One row of upstream's list; `pricing` adds dimensions to its price."""
+    pricing = {"prompt": prompt, "completion": completion} | more.pop("pricing", {})
+    return {"id": slug, "name": slug.title(), "pricing": pricing} | more
+
+
+def body(*models: Any, **envelope: Any) -> bytes:
+    """Upstream's body around rows, which may be JSON texts already."""
+    rows = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in models]
+    rest = json.dumps(envelope)[1:].encode() if envelope else b"}"
+    return b'{"data":[%b]%b%b' % (b",".join(rows), b"," if envelope else b"", rest)
+
+
+def listed(*models: Any, **envelope: Any) -> OpenRouterList:
+    """The same, as read."""
+    return parse(body(*models, **envelope))

@@ -1,0 +1,394 @@
+"""Upstream over HTTP, and its JSON read row by row."""
+
+import gzip
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prices import openrouter
+from prices.errors import UpstreamError
+from prices.openrouter import OpenRouterModel, SkippedRow, fetch, parse
+from prices.settings import ROOT
+from tests.openrouter_standin import catalogue
+from tests.openrouter_standin.catalogue import ODDITIES
+from tests.openrouter_standin.client import Standin
+from tests.prices.lists import body, listed, model
+from tests.prices.tiny_server import TinyServer
+
+KEY = "sk-or-a-very-secret-key"
+RECORDED = sorted((ROOT.parent / "shared" / "openrouter").glob("*.json.gz"))
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+# What is asked, and of whom
+
+
+def test_one_request_says_who_asks_and_brings_the_whole_body(standin: Standin) -> None:
+    received: list[int] = []
+
+    whole = fetch(standin.base_url, None, received.append)
+
+    (request,) = standin.requests()["log"]
+    assert request["path"] == "/api/v1/models"
+    assert request["headers"] == {
+        "user-agent": openrouter.USER_AGENT,
+        "authorization": False,
+        "accept-encoding": "gzip",
+    }
+    assert received[-1] == len(whole)
+    assert received == sorted(received)
+    assert len(parse(whole).models) > 40
+
+
+def asked(answers: Iterator[bytes], seen: list[bytes]) -> TinyServer:
+    def handle(connection: socket.socket) -> None:
+        seen.append(connection.recv(65536))
+        connection.sendall(next(answers))
+
+    return TinyServer(handle)
+
+
+def whole_answer(content: bytes, *headers: bytes) -> bytes:
+    lines = [HEAD, b"Content-Length: %d\r\n" % len(content), b"Connection: close\r\n", *headers]
+    return b"".join([*lines, b"\r\n", content])
+
+
+def moved_to(url: str) -> bytes:
+    return b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % url.encode()
+
+
+def test_the_key_goes_into_the_header(standin: Standin) -> None:
+    seen: list[bytes] = []
+    with asked(repeat(whole_answer(b"{}")), seen) as server:
+        fetch(f"http://127.0.0.1:{server.port}", KEY)
+    assert f"Authorization: Bearer {KEY}\r\n".encode() in seen[0]
+
+
+def test_the_key_follows_a_redirect_on_the_same_host_only() -> None:
+    first: list[bytes] = []
+    other: list[bytes] = []
+    with asked(repeat(whole_answer(b"{}")), other) as elsewhere:
+        target = f"http://127.0.0.1:{elsewhere.port}/models"
+        with asked(iter([moved_to("/v2/models"), moved_to(target)]), first) as server:
+            assert fetch(f"http://127.0.0.1:{server.port}", KEY) == b"{}"
+    assert [KEY.encode() in request for request in first] == [True, True]
+    assert first[1].startswith(b"GET /v2/models ")
+    assert [KEY.encode() in request for request in other] == [False]
+
+
+def test_the_key_does_not_come_back_after_it_was_dropped() -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    there = openrouter._redirected("https://here/models", "https://there/models", headers)
+    assert openrouter._redirected(there, "https://here/models", headers) == "https://here/models"
+    assert "Authorization" not in headers
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://openrouter.ai/api/v1/models", "HTTP://openrouter.ai/", "ftp://openrouter.ai/", "file:///x"],
+)
+def test_a_redirect_away_from_https_is_refused(location: str) -> None:
+    with pytest.raises(UpstreamError, match="redirected away from https"):
+        openrouter._redirected("https://openrouter.ai/api/v1/models", location, {})
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "javascript:1", "http://[", "", "http://"])
+def test_a_redirect_to_nowhere_is_refused_in_one_line(location: str) -> None:
+    with asked(repeat(moved_to(location)), []) as server, pytest.raises(UpstreamError) as refused:
+        fetch(f"http://127.0.0.1:{server.port}", None)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 401}, {"reset": True}, {"redirect": 9}, {"cut": 100}, {"redirect": "ftp://x/"}],
+    ids=lambda fault: next(iter(fault)),
+)
+def test_no_error_shows_the_key(fault: dict[str, Any], standin: Standin) -> None:
+    standin.answer(fault)
+    with pytest.raises(UpstreamError) as refused:
+        fetch(standin.base_url, KEY)
+    error: BaseException | None = refused.value
+    while error is not None:
+        assert KEY not in str(error) + repr(error)
+        error = error.__cause__
+
+
+def test_a_host_that_cannot_be_reached_is_an_upstream_error() -> None:
+    with pytest.raises(UpstreamError, match="upstream could not be read"):
+        fetch("http://127.0.0.1:1/api/v1", KEY)
+
+
+# How long, and how much
+
+
+def dripping(before: bytes, ended: threading.Event) -> TinyServer:
+    """A server that sends `before`, then a byte now and then until the client has gone."""
+
+    def handle(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(before)
+        connection.settimeout(0.02)
+        try:
+            while True:
+                connection.sendall(b"x")
+                try:
+                    if not connection.recv(1):
+                        return
+                except TimeoutError:
+                    continue
+        finally:
+            ended.set()
+
+    return TinyServer(handle)
+
+
+DRIPS = {
+    "headers": HEAD + b"X-Slow: ",
+    "a body of known length": HEAD + b"Content-Length: 1000000\r\n\r\n",
+    "a body of unknown length": HEAD + b"Connection: close\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_an_answer_that_drips_ends_at_the_deadline(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openrouter, "TOTAL_SECONDS", 0.3)
+    with (
+        dripping(DRIPS[what], threading.Event()) as server,
+        pytest.raises(UpstreamError, match=r"not complete within 0\.3 s"),
+    ):
+        fetch(f"http://127.0.0.1:{server.port}", None)
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_the_connection_of_an_answer_given_up_is_closed(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openrouter, "TOTAL_SECONDS", 0.3)
+    ended = threading.Event()
+    with dripping(DRIPS[what], ended) as server:
+        with pytest.raises(UpstreamError):
+            fetch(f"http://127.0.0.1:{server.port}", None)
+        assert ended.wait(2), "upstream still sends: the thread and its connection live on"
+
+
+def test_a_server_that_never_answers_times_out(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openrouter, "READ_SECONDS", 0.2)
+    standin.answer(hang=True)
+    with pytest.raises(UpstreamError, match="did not answer in time"):
+        fetch(standin.base_url, None)
+
+
+@pytest.mark.parametrize("bomb", [False, True])
+def test_a_body_that_grows_beyond_the_limit_is_given_up(
+    bomb: bool, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openrouter, "MAX_BYTES", 1024 * 1024)
+    standin.answer(size=200 * 1024 * 1024, gzip_bomb=bomb)
+    received: list[int] = []
+    with pytest.raises(UpstreamError, match="larger than 1 MiB"):
+        fetch(standin.base_url, None, received.append)
+    assert received[-1] < 2 * 1024 * 1024
+
+
+def test_the_body_of_a_redirect_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openrouter, "TOTAL_SECONDS", 2)
+    sent: list[int] = []
+
+    def redirect(connection: socket.socket) -> None:
+        connection.recv(65536)
+        head = b"HTTP/1.1 302 Found\r\nLocation: ftp://nowhere/\r\nContent-Length: 67108864\r\n\r\n"
+        connection.sendall(head)
+        for _ in range(64):
+            connection.sendall(bytes(1024 * 1024))
+            sent.append(1)
+
+    with TinyServer(redirect) as server, pytest.raises(UpstreamError):
+        fetch(f"http://127.0.0.1:{server.port}", None)
+    assert len(sent) < 16, "64 MiB of a redirect's body were read, limit or no limit"
+
+
+def test_a_packed_body_comes_unpacked_and_a_broken_one_is_refused() -> None:
+    packed = gzip.compress(b'{"data":[]}')
+    encoding = b"Content-Encoding: gzip\r\n"
+    answers = [
+        whole_answer(packed, encoding),
+        whole_answer(packed[:-12], encoding),
+        whole_answer(b"no gzip", encoding),
+    ]
+    with asked(iter(answers), []) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        assert fetch(url, None) == b'{"data":[]}'
+        with pytest.raises(UpstreamError):
+            parse(fetch(url, None))
+        with pytest.raises(UpstreamError):
+            fetch(url, None)
+
+
+# What the body says
+
+
+@pytest.mark.parametrize("recording", RECORDED or [None], ids=lambda path: path.name[:10] if path else "none")
+def test_every_recorded_body_is_read_whole(recording: Path | None) -> None:
+    """Without recordings beside the repository, a made-up list of the usual length stands for them."""
+    made_up = catalogue.body(420, datetime(2026, 8, 6, 12, tzinfo=UTC))
+    whole = gzip.decompress(recording.read_bytes()) if recording else made_up
+    raw = json.loads(whole)["data"]
+    read = parse(whole)
+    assert [row.id for row in read.rows] == [row["id"] for row in raw]
+    assert read.skipped == []
+
+
+def test_every_odd_model_of_the_stand_in_is_read(standin: Standin) -> None:
+    whole = fetch(standin.base_url, None)
+    read = parse(whole)
+    assert {row.id for row in read.models} >= set(ODDITIES)
+    assert read.skipped == []
+    assert read.envelope["total_count"] == len(read.models)
+
+
+def test_a_models_json_is_kept_byte_for_byte_and_the_order_is_upstreams() -> None:
+    row = b'{ "id" : "b/two", "pricing":{"completion":"2" ,"prompt":"1"}, "n\\u00e9w":[1.50, {}] }'
+    read = listed(row, model("a/one"), links={"next": None, "self": "x"}, total_count=2)
+    assert read.models[0].document == row
+    assert [entry.id for entry in read.models] == ["b/two", "a/one"]
+    assert read.envelope == {"links": {"next": None, "self": "x"}, "total_count": 2}
+
+
+def test_numbers_for_prices_are_read_without_a_float_in_between() -> None:
+    row = b'{"id":"a/b","pricing":{"prompt":0.00000010333333333333333,"completion":2E-6}}'
+    base = listed(row).models[0].schedule.base
+    assert (base["prompt"].text, base["completion"].text) == ("0.00000010333333333333333", "0.000002")
+
+
+def priced(text: bytes) -> bytes:
+    return b'{"id":"a/bad","pricing":{"prompt":%b,"completion":"1"}}' % text
+
+
+BAD_ROWS: dict[str, tuple[bytes, str | None]] = {
+    "null": (b"null", None),
+    "a number": (b"5", None),
+    "a list": (b"[]", None),
+    "no id": (b'{"pricing":{"prompt":"1","completion":"1"}}', None),
+    "an id that is a number": (b'{"id":5,"pricing":{}}', None),
+    "an empty id": (json.dumps(model("")).encode(), None),
+    "an id with a space": (json.dumps(model("a/b c")).encode(), None),
+    "an id with a line break": (json.dumps(model("a/b\nc")).encode(), None),
+    "an id with NUL": (json.dumps(model("a/b\x00")).encode(), None),
+    "an id that turns the writing direction": (json.dumps(model("a/b\u202ec")).encode(), None),
+    "an id of 256 characters": (json.dumps(model("a/" + "b" * 254)).encode(), None),
+    "no pricing": (b'{"id":"a/bad"}', "a/bad"),
+    "pricing null": (b'{"id":"a/bad","pricing":null}', "a/bad"),
+    "pricing a list": (b'{"id":"a/bad","pricing":[]}', "a/bad"),
+    "an empty pricing": (b'{"id":"a/bad","pricing":{}}', "a/bad"),
+    "NaN": (priced(b'"NaN"'), "a/bad"),
+    "a flag": (priced(b"true"), "a/bad"),
+    "a negative price": (priced(b'"-0.5"'), "a/bad"),
+    "a hostile exponent": (priced(b"1e999999999"), "a/bad"),
+    "an exponent beyond Decimal": (priced(b"1e99999999999999999999"), "a/bad"),
+    "an integer of 5000 digits": (priced(b"9" * 5000), "a/bad"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD_ROWS)
+def test_a_bad_row_is_skipped_and_named_and_the_others_stay(kind: str) -> None:
+    row, named = BAD_ROWS[kind]
+    read = listed(model("a/first"), row, model("a/last"))
+    assert [entry.id for entry in read.models] == ["a/first", "a/last"]
+    (skipped,) = read.skipped
+    assert (skipped.position, skipped.reason != "") == (1, True)
+    assert named in (None, skipped.id)
+    assert len(str(skipped)) < 400
+    assert str(skipped).isprintable()
+
+
+def test_a_second_row_of_an_id_is_skipped_and_the_first_counts() -> None:
+    read = listed(model("a/b", prompt="1"), model("a/b", prompt="2"))
+    (first, second) = read.rows
+    assert isinstance(first, OpenRouterModel)
+    assert isinstance(second, SkippedRow)
+    assert first.schedule.base["prompt"].text == "1"
+    assert (second.position, second.id) == (1, "a/b")
+
+
+def test_a_good_row_after_a_bad_one_of_the_same_id_counts() -> None:
+    assert [row.id for row in listed(model("a/b", prompt="NaN"), model("a/b")).models] == ["a/b"]
+
+
+ODD_TEXTS = {
+    "bytes that are no UTF-8": b'"name":"\xff\xfe"',
+    "a key that is no UTF-8": b'"\xff":1',
+    "a surrogate in UTF-8": b'"name":"\xed\xa0\x80"',
+    "half an emoji": b'"name":"\\ud83d"',
+    "half an emoji within a text": b'"name":"cut here \\ud83d and on"',
+    "an integer of 5000 digits": b'"context_length":' + b"9" * 5000,
+    "a number beyond all floats": b'"context_length":1e400',
+    "an exponent beyond Decimal": b'"context_length":1e99999999999999999999',
+    "NUL": b'"name":"a\\u0000b"',
+    "an integer of 30 digits": b'"context_length":' + b"9" * 30,
+}
+
+
+@pytest.mark.parametrize("oddity", ODD_TEXTS)
+def test_an_oddity_in_a_field_we_do_not_need_harms_no_other_model(oddity: str) -> None:
+    row = b'{"id":"a/odd","pricing":{"prompt":"1","completion":"1"},' + ODD_TEXTS[oddity] + b"}"
+    read = listed(model("a/first"), row, model("a/last"))
+    ids = [entry.id for entry in read.models]
+    assert [slug for slug in ids if slug != "a/odd"] == ["a/first", "a/last"]
+    for entry in read.models:  # what is let in can be stored and read again
+        entry.document.decode()
+        msgspec.json.encode(msgspec.json.decode(entry.document))
+
+
+REFUSED: dict[str, bytes] = {
+    "nothing": b"",
+    "half a body": body(model("a/b"))[:-5],
+    "HTML": b"<!doctype html><title>502</title>",
+    "a list": b"[]",
+    "null": b"null",
+    "data null": b'{"data":null}',
+    "data an object": b'{"data":{}}',
+    "an empty list": b'{"data":[]}',
+    "no usable row": b'{"data":[null]}',
+    "a list nested without end": b'{"data":' + b"[" * 100_000,
+    "an envelope nested without end": b'{"data":[],"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "a row nested without end": b'{"data":[' + b"[" * 100_000 + b"]" * 100_000 + b"]}",
+    "bytes that are no UTF-8": b'{"data":[],"\xff":1}',
+    "one page of several": body(model("a/b"), links={"next": "/api/v1/models?offset=1"}),
+    "fewer than there are": body(model("a/b"), total_count=2),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_body_that_is_no_whole_list_is_refused_in_one_line(what: str) -> None:
+    with pytest.raises(UpstreamError) as refused:
+        parse(REFUSED[what])
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 500
+
+
+def test_the_reason_of_a_refusal_can_be_stored_whatever_the_id_was() -> None:
+    with pytest.raises(UpstreamError) as refused:
+        parse(b'{"data":[{"id":"a\\u0000\\u001b[31m"}]}')
+    assert "\x00" not in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=60), st.integers(0, 200))
+def test_whatever_bytes_come_are_a_list_or_an_upstream_error(noise: bytes, at: int) -> None:
+    good = body(model("a/one"), model("a/two", context_length=5), total_count=2)
+    broken = good[:at] + noise + good[at:]
+    try:
+        read = parse(broken)
+    except UpstreamError:
+        return
+    assert read.models

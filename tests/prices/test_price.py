@@ -1,0 +1,212 @@
+"""Prices as values: the text stays exact and the states are never mixed up."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prices.errors import PriceError
+from prices.price import Price, PriceSchedule, PriceState
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.decimals(-5, 5, places=4),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=5), values, max_size=3),
+    max_leaves=6,
+)
+
+
+def schedule(*overrides: dict[str, Any], **base: Any) -> PriceSchedule:
+    pricing: dict[str, Any] = {"prompt": "0.000002", "completion": "0.000008"} | base
+    return PriceSchedule.parse(pricing | ({"overrides": list(overrides)} if overrides else {}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.000001", "0.00000010333333333333333", "0.0000016499998152", "1", "0.10", "12345678901234567890.5"],
+)
+def test_a_plain_decimal_is_kept_exactly_as_upstream_wrote_it(text: str) -> None:
+    assert Price.parse(text).text == text
+    assert Price.parse(text).amount == Decimal(text)
+    assert Price.parse(text).state is PriceState.PRICED
+
+
+@pytest.mark.parametrize("text", ["0", "-0", "0.0", "0.000", "-0.00", "0E-20", "0e99999999", 0])
+def test_every_zero_is_free_and_written_the_same(text: object) -> None:
+    assert Price.parse(text) == Price("0")
+    assert Price.parse(text).state is PriceState.FREE
+
+
+@pytest.mark.parametrize("text", ["-1", "-1.0", "-1e0", -1, Decimal("-1.00")])
+def test_minus_one_is_dynamic_and_never_an_amount(text: object) -> None:
+    price = Price.parse(text)
+    assert (price.state, price.amount) == (PriceState.DYNAMIC, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1E-7", "0.0000001"),
+        ("2.50e-06", "0.00000250"),
+        (Decimal("3E-8"), "0.00000003"),
+        (7, "7"),
+        ("1e3", "1000"),
+    ],
+)
+def test_scientific_notation_and_numbers_become_plain_text_of_the_same_value(
+    value: object, text: str
+) -> None:
+    assert Price.parse(value).text == text
+
+
+HOSTILE = [
+    "NaN", "sNaN", "Infinity", "-Infinity", "", " ", " 1", "1\n", "1_000", "٣", "0x10", "free", "1,5",
+    "-0.000001", "-2", "1e41", "1e-41", "1e999999999", "1e-999999999", "9" * 65, "1e99999999999999999999",
+    True, False, None, 0.5, [], {}, "\x00", "1\x00", "\ud800",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=ascii)
+def test_what_is_no_price_is_refused_in_one_short_line(value: object) -> None:
+    with pytest.raises(PriceError) as refused:
+        Price.parse(value)
+    assert len(str(refused.value)) < 100
+    assert "\n" not in str(refused.value)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.decimals(0, 10**6, places=12))
+def test_any_amount_survives_being_written_and_read_again(amount: Decimal) -> None:
+    price = Price.parse(f"{amount:f}")
+    assert Price.parse(price.text) == price
+    assert price.amount == amount
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(max_size=70) | JSON_VALUES)
+def test_whatever_comes_is_a_price_or_a_price_error(value: object) -> None:
+    try:
+        text = Price.parse(value).text
+    except PriceError:
+        return
+    assert set(text) <= set("0123456789.-")
+
+
+def test_an_absent_dimension_is_unknown_and_null_is_absent() -> None:
+    parsed = schedule(request=None, image="0", web_search="-1")
+    assert set(parsed.base) == {"prompt", "completion", "image", "web_search"}
+    assert parsed.base["image"].state is PriceState.FREE
+    assert parsed.base["web_search"].state is PriceState.DYNAMIC
+
+
+@pytest.mark.parametrize("required", ["prompt", "completion"])
+@pytest.mark.parametrize("value", [None, True, [], {}, "NaN"], ids=str)
+def test_a_schedule_without_a_required_price_is_refused_by_its_name(required: str, value: object) -> None:
+    with pytest.raises(PriceError, match=rf"pricing\.{required}"):
+        schedule(**{required: value})
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"discount": 0.25},
+        {"discount": Decimal("-0.5")},
+        {"tiers": [1]},
+        {"batch": {"prompt": "1"}},
+        {"beta": True},
+    ],
+    ids=str,
+)
+def test_a_field_of_an_unknown_kind_within_pricing_is_passed_over(extra: dict[str, Any]) -> None:
+    assert schedule(**extra) == schedule()
+
+
+@pytest.mark.parametrize(
+    "extra", [{"currency": "USD"}, {"note": ""}, {"savings": "-5"}, {"trend": -2}], ids=str
+)
+def test_a_new_field_that_is_no_price_does_not_cost_us_the_model(extra: dict[str, Any]) -> None:
+    assert schedule(**extra).base["prompt"] == Price("0.000002")
+
+
+def test_a_condition_that_is_not_known_is_kept_and_counts_as_meaning() -> None:
+    weekdays = schedule({"utc_days": ["monday"], "prompt": "0.000001"})
+    assert dict(weekdays.overrides[0].conditions) == {"utc_days": ["monday"]}
+    assert weekdays.meaning != schedule({"utc_days": ["sunday"], "prompt": "0.000001"}).meaning
+
+
+def test_a_condition_whose_value_is_a_word_does_not_cost_us_the_model() -> None:
+    parsed = schedule({"service_tier": "flex", "prompt": "0.000001"})
+    assert dict(parsed.overrides[0].conditions) == {"service_tier": "flex"}
+
+
+def test_a_price_that_an_override_gives_as_a_number_is_a_price() -> None:
+    parsed = schedule({"min_prompt_tokens": 1000, "prompt": Decimal("0.000001")})
+    assert dict(parsed.overrides[0].prices) == {"prompt": Price("0.000001")}
+
+
+@pytest.mark.parametrize("overrides", [{"prompt": "1"}, "x", 5, [1], [None], ["x"]], ids=str)
+def test_overrides_of_another_shape_are_refused(overrides: object) -> None:
+    with pytest.raises(PriceError, match=r"pricing\.overrides"):
+        PriceSchedule.parse({"prompt": "1", "completion": "1", "overrides": overrides})
+
+
+NIGHT = {"utc_start": 1630, "utc_end": 30, "prompt": "0.0000002"}
+DAY = {"utc_start": 30, "utc_end": 1630, "prompt": "0.0000004"}
+
+
+def test_a_window_that_comes_into_force_is_no_change() -> None:
+    by_night = schedule(DAY, NIGHT, prompt="0.0000002")
+    by_day = schedule(DAY, NIGHT, prompt="0.0000004")
+    assert by_night.meaning == by_day.meaning
+
+
+def test_a_change_of_what_no_window_sets_is_one() -> None:
+    assert schedule(DAY, completion="0.000009").meaning != schedule(DAY).meaning
+
+
+def test_a_change_within_a_window_or_of_its_hours_is_one() -> None:
+    assert schedule(DAY | {"prompt": "0.1"}).meaning != schedule(DAY).meaning
+    assert schedule(DAY | {"utc_end": 1700}).meaning != schedule(DAY).meaning
+
+
+def test_the_base_price_under_a_tier_counts() -> None:
+    tier = {"min_prompt_tokens": 32000, "prompt": "0.000003"}
+    assert schedule(tier, prompt="0.000001").meaning != schedule(tier).meaning
+
+
+def test_later_entries_win_so_their_order_is_meaning() -> None:
+    one, other = {"min_prompt_tokens": 1, "prompt": "1"}, {"min_prompt_tokens": 1, "prompt": "2"}
+    assert schedule(one, other).meaning != schedule(other, one).meaning
+
+
+def test_the_same_amount_in_another_spelling_is_the_same_price() -> None:
+    assert schedule(prompt="0.0000020").meaning == schedule(prompt="2e-6").meaning
+
+
+def test_a_dimension_that_appears_is_a_change_also_where_it_is_free() -> None:
+    assert schedule(request="0").meaning != schedule().meaning
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.dictionaries(
+        st.sampled_from(["min_prompt_tokens", "utc_days", "weight", "tier"]), JSON_VALUES, max_size=3
+    )
+)
+def test_a_schedule_that_is_stored_and_read_again_means_the_same(conditions: dict[str, Any]) -> None:
+    try:
+        parsed = schedule({**conditions, "prompt": "0.000001"})
+    except PriceError:
+        return
+    assert PriceSchedule.from_json(parsed.to_json()).meaning == parsed.meaning
+
+
+def test_one_schedule_has_one_text_whatever_the_order_of_its_keys() -> None:
+    assert schedule(image="1", audio="2").to_json() == schedule(audio="2", image="1").to_json()
+    assert msgspec.json.decode(schedule(image="1").to_json()) == {
+        "completion": "0.000008",
+        "image": "1",
+        "prompt": "0.000002",
+    }

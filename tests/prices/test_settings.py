@@ -1,0 +1,133 @@
+"""Settings: each is read once, refused by its name, and no secret is shown."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from prices import settings as settings_module
+from prices.database import make_engine
+from prices.errors import SettingsError
+from prices.services import Services
+from prices.settings import Settings
+
+SECRET = "hunter2"
+
+
+@pytest.fixture(autouse=True)
+def no_redis_of_make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_module, "REDIS_URL_FILE", tmp_path / "redis.url")
+
+
+def test_without_any_variable_everything_has_its_default() -> None:
+    read = Settings.from_env({})
+    assert read.database_url.startswith("sqlite:///")
+    assert read.database_url.endswith("/var/pricebeat.sqlite3")
+    assert read.redis_url == read.broker_url == "redis://localhost:6379/0"
+    assert read.upstream_url == "https://openrouter.ai/api/v1"
+    assert read.upstream_key is None
+    assert read.refresh_interval == timedelta(hours=3)
+    assert (read.lock_ttl, read.lock_lease) == (timedelta(seconds=1800), timedelta(seconds=60))
+    assert (read.markup, read.log_format) == (Decimal(1), "console")
+
+
+def test_an_empty_variable_counts_as_absent() -> None:
+    names = (
+        "DATABASE_URL",
+        "REDIS_URL",
+        "PRICE_MARKUP",
+        "PRICE_LOCK_TTL",
+        "LOG_FORMAT",
+        "OPENROUTER_API_KEY",
+    )
+    assert Settings.from_env(dict.fromkeys(names, "  ")) == Settings.from_env({})
+
+
+def test_the_redis_that_make_run_started_is_found_and_a_variable_wins(tmp_path: Path) -> None:
+    (tmp_path / "redis.url").write_text("redis://:pw@127.0.0.1:7000/0\n")
+    assert Settings.from_env({}).redis_url == "redis://:pw@127.0.0.1:7000/0"
+    assert Settings.from_env({"REDIS_URL": "redis://other/1"}).redis_url == "redis://other/1"
+
+
+def test_the_broker_is_redis_unless_it_is_named() -> None:
+    read = Settings.from_env({"REDIS_URL": "redis://r/0", "CELERY_BROKER_URL": "amqp://b"})
+    assert (read.redis_url, read.broker_url) == ("redis://r/0", "amqp://b")
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_spelling_of_a_postgresql_address_is_understood(scheme: str) -> None:
+    url = Settings.from_env({"DATABASE_URL": f"{scheme}://u:p@h:5433/db?sslmode=require"}).database_url
+    assert url == "postgresql+psycopg://u:p@h:5433/db?sslmode=require"
+    assert make_engine(url).dialect.name == "postgresql"
+
+
+def test_the_last_slash_of_the_base_address_does_not_matter() -> None:
+    assert Settings.from_env({"OPENROUTER_BASE_URL": "http://x/api/v1/"}).upstream_url == "http://x/api/v1"
+
+
+def test_values_are_read_in_their_units() -> None:
+    read = Settings.from_env(
+        {
+            "PRICE_REFRESH_HOURS": "0.5",
+            "PRICE_LOCK_TTL": "90",
+            "PRICE_LOCK_LEASE": "1.5",
+            "PRICE_MARKUP": "1.20",
+            "LOG_FORMAT": "json",
+            "OPENROUTER_API_KEY": f" {SECRET}\n",
+        }
+    )
+    assert read.refresh_interval == timedelta(minutes=30)
+    assert (read.lock_ttl, read.lock_lease) == (timedelta(seconds=90), timedelta(seconds=1.5))
+    assert (str(read.markup), read.log_format, read.upstream_key) == ("1.20", "json", SECRET)
+
+
+WRONG = {
+    "DATABASE_URL": ["mysql://h/db", "nonsense", " postgres://h/db", "sqlite"],
+    "REDIS_URL": ["http://h", "localhost:6379", "redis://[::1"],
+    "OPENROUTER_BASE_URL": ["ftp://h", "openrouter.ai", "https://", "https://["],
+    "OPENROUTER_API_KEY": [f"{SECRET}\nX: y", f"{SECRET}é", f"{SECRET}\x7f"],
+    "PRICE_REFRESH_HOURS": ["0", "-1", "three", "nan", "inf", "745", "1e999"],
+    "PRICE_LOCK_TTL": ["0", "x", "86401", "59"],
+    "PRICE_LOCK_LEASE": ["0", "-5", "nan", "1801"],
+    "PRICE_MARKUP": ["0", "-1", "NaN", "Infinity", "1001", "x"],
+    "LOG_FORMAT": ["xml", "JSON"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(name, text) for name, texts in WRONG.items() for text in texts], ids=ascii
+)
+def test_a_setting_that_cannot_be_used_is_refused_by_its_name(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refused:
+        Settings.from_env({name: text})
+    assert SECRET not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("REDIS_URL", f"redis://:{SECRET}#1@h:6379/0"),
+        ("REDIS_URL", f"redis://user:{SECRET}@h:port/0"),
+        ("DATABASE_URL", f"postgres://u:{SECRET}@h:port/db"),
+    ],
+)
+def test_an_address_that_no_client_takes_is_refused_without_its_secret(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refused:
+        Services.make(Settings.from_env({name: text}))
+    assert SECRET not in str(refused.value)
+
+
+def test_no_secret_is_shown() -> None:
+    read = Settings.from_env(
+        {
+            "DATABASE_URL": f"postgres://u:{SECRET}@h/db",
+            "REDIS_URL": f"redis://:{SECRET}@h/0",
+            "CELERY_BROKER_URL": f"amqp://u:{SECRET}@h",
+            "OPENROUTER_BASE_URL": f"https://u:{SECRET}@h/api/v1",
+            "OPENROUTER_API_KEY": SECRET,
+        }
+    )
+    assert SECRET not in repr(read) + str(read)
+    assert SECRET not in repr(Services.make(read))

@@ -1,0 +1,320 @@
+"""The copy in a web process's memory: kept up, never set back, and asked for at most once a second."""
+
+import gzip
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import update
+
+from prices import publication, snapshot
+from prices.database import make_engine, utc_now, writing
+from prices.errors import DatabaseUnavailableError, PricesError, SchemaBehindError
+from prices.models import catalogue
+from prices.publication import Stamp, publish_current, read_stamp
+from prices.redis_client import SNAPSHOT_KEY, make_redis
+from prices.services import Services
+from prices.settings import Settings
+from prices.snapshot import BREAKER_SECONDS, SnapshotReader
+from tests.prices.ledger import fill
+from tests.prices.lists import model
+from tests.prices.tiny_server import Freezing, TinyServer
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Watched:
+    """A reader with a clock of its own, and a count of what it asked."""
+
+    def __init__(self, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock, self.asked, self.from_database = Clock(), 0, 0
+        self.reader = SnapshotReader(services, self.clock)
+        read_stamp, catalogue_state = publication.read_stamp, snapshot.catalogue_state
+
+        def counted_stamp(*given: Any) -> Any:
+            self.asked += 1
+            return read_stamp(*given)
+
+        def counted_state(*given: Any) -> Any:
+            self.from_database += 1
+            return catalogue_state(*given)
+
+        monkeypatch.setattr(publication, "read_stamp", counted_stamp)
+        monkeypatch.setattr(snapshot, "catalogue_state", counted_state)
+
+    def after(self, seconds: float) -> "snapshot.Snapshot":
+        self.clock.now += seconds
+        return self.reader.current()
+
+    def ids(self, seconds: float = 1.0) -> list[str]:
+        return list(self.after(seconds).documents)
+
+
+@pytest.fixture
+def watched(stores: Services, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return Watched(stores, monkeypatch)
+
+
+def publish(stores: Services) -> None:
+    publish_current(stores.redis, stores.engine, stores.settings.markup)
+
+
+def without_database(services: Services) -> Services:
+    return replace(services, engine=make_engine("postgresql+psycopg://u:p@127.0.0.1:1/db"))
+
+
+def without_redis(services: Services) -> Services:
+    return replace(services, redis=make_redis("redis://127.0.0.1:1/0"))
+
+
+def test_redis_is_asked_at_most_once_a_second(stores: Services, watched: Watched) -> None:
+    fill(stores.engine, model("a/one"))
+    publish(stores)
+    for _request in range(50):
+        watched.after(0.01)
+    assert watched.asked == 1
+    watched.after(0.6)
+    assert watched.asked == 2
+    assert watched.from_database == 0
+
+
+def test_a_new_revision_is_served_within_a_second(stores: Services, watched: Watched) -> None:
+    fill(stores.engine, model("a/one"))
+    publish(stores)
+    assert watched.ids() == ["a/one"]
+    fill(stores.engine, model("a/two"), model("a/one"))
+    publish(stores)
+    assert watched.ids(0.5) == ["a/one"]
+    assert watched.ids(0.5) == ["a/two", "a/one"]
+
+
+def test_an_empty_redis_is_refilled_from_the_database(stores: Services, watched: Watched) -> None:
+    fill(stores.engine, model("a/one"))
+    assert watched.ids() == ["a/one"]
+    assert read_stamp(stores.redis) == watched.after(0).stamp
+    stores.redis.flushall()
+    assert watched.ids() == ["a/one"]
+    assert read_stamp(stores.redis) == watched.after(0).stamp
+
+
+def test_a_flushed_redis_is_refilled_with_what_was_committed_meanwhile(
+    stores: Services, watched: Watched
+) -> None:
+    fill(stores.engine, model("a/one"))
+    watched.ids()
+    stores.redis.flushall()
+    fill(stores.engine, model("a/two"))
+    assert watched.ids() == ["a/two"]
+    assert publication.read_publication(stores.redis)[1].revision == 2  # type: ignore[index]
+
+
+def test_the_empty_catalogue_is_an_answer(watched: Watched) -> None:
+    first = watched.after(0)
+    assert (first.revision, first.age_seconds, first.documents) == (0, None, {})
+
+
+def test_a_publication_older_than_the_copy_is_not_taken_and_is_put_right(
+    stores: Services, watched: Watched
+) -> None:
+    fill(stores.engine, model("a/old"))
+    publish(stores)
+    old = stores.redis.hgetall(SNAPSHOT_KEY)
+    fill(stores.engine, model("a/new"))
+    publish(stores)
+    assert watched.ids() == ["a/new"]
+    stores.redis.delete(SNAPSHOT_KEY)
+    stores.redis.hset(SNAPSHOT_KEY, mapping=old)  # a replica that was behind took over
+    assert watched.ids() == ["a/new"]
+    assert read_stamp(stores.redis) == watched.after(0).stamp
+
+
+def test_a_confirmation_moves_the_age_and_keeps_the_bodies(stores: Services, watched: Watched) -> None:
+    fill(stores.engine, model("a/one"))
+    publish(stores)
+    first = watched.after(0)
+    documents = first.documents
+    fill(stores.engine, model("a/one"))
+    publish(stores)
+    later = watched.after(1)
+    assert later.stamp.refreshed_at > first.stamp.refreshed_at  # type: ignore[operator]
+    assert later.published is first.published
+    assert later.documents is documents
+
+
+def test_without_redis_the_database_answers_and_redis_is_left_alone_a_while(
+    stores: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(stores.engine, model("a/one"))
+    watched = Watched(without_redis(stores), monkeypatch)
+    assert watched.ids() == ["a/one"]
+    assert (watched.asked, watched.from_database) == (1, 1)
+    fill(stores.engine, model("a/two"))
+    assert watched.ids() == ["a/two"]
+    assert watched.asked == 1
+    watched.ids(BREAKER_SECONDS)
+    assert watched.asked == 2
+    watched.reader._services.redis.close()
+
+
+def test_without_any_store_the_copy_in_memory_serves_on_with_its_age(
+    stores: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(stores.engine, model("a/one"))
+    with writing(stores.engine) as connection:
+        connection.execute(update(catalogue).values(refreshed_at=utc_now(connection) - timedelta(hours=7)))
+    watched = Watched(stores, monkeypatch)
+    watched.ids()
+    watched.reader._services = without_redis(without_database(stores))
+    assert watched.ids() == ["a/one"]
+    assert 7 * 3600 <= (watched.after(1).age_seconds or 0) < 7 * 3600 + 60
+
+
+def test_with_nothing_in_memory_and_no_store_it_says_so(stores: Services) -> None:
+    reader = SnapshotReader(without_redis(without_database(stores)))
+    with pytest.raises(DatabaseUnavailableError):
+        reader.current()
+
+
+def test_a_schema_that_is_behind_is_said_and_memory_goes_before(
+    stores: Services, watched: Watched, tmp_path: Any
+) -> None:
+    empty = replace(without_redis(stores), engine=make_engine(f"sqlite:///{tmp_path}/empty.sqlite3"))
+    with pytest.raises(SchemaBehindError):
+        SnapshotReader(empty).current()
+    fill(stores.engine, model("a/one"))
+    watched.ids()
+    watched.reader._services = empty
+    assert watched.ids() == ["a/one"]
+    empty.engine.dispose()
+
+
+def test_redis_alone_is_enough(stores: Services) -> None:
+    fill(stores.engine, model("a/one"))
+    publish(stores)
+    assert list(SnapshotReader(without_database(stores)).current().documents) == ["a/one"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [{"refreshed_us": "soon"}, {"refreshed_us": "9" * 30}, {"content": b"\xff"}, {"publication": b"\xc1"}],
+    ids=str,
+)
+@pytest.mark.parametrize("knows", [True, False])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_garbage_in_redis_harms_no_reader(
+    knows: bool, garbage: Any, stores: Services, watched: Watched
+) -> None:
+    fill(stores.engine, model("a/one"))
+    publish(stores)
+    if knows:
+        watched.ids()
+    stores.redis.hset(SNAPSHOT_KEY, mapping=garbage)
+    assert watched.ids() == ["a/one"]
+
+
+def test_a_revision_is_fetched_by_one_thread_while_the_others_are_served_from_memory(
+    stores: Services, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(stores.engine, model("a/one"))
+    first = watched.after(0)
+    asking, go_on = threading.Event(), threading.Event()
+    read = publication.read_stamp
+
+    def slow(*given: Any) -> Any:
+        asking.set()
+        assert go_on.wait(10)
+        return read(*given)
+
+    monkeypatch.setattr(publication, "read_stamp", slow)
+    watched.clock.now += 1
+    with ThreadPoolExecutor(1) as pool:
+        slow_one = pool.submit(watched.reader.current)
+        assert asking.wait(10)
+        assert watched.reader.current() is first
+        go_on.set()
+        assert slow_one.result(10).stamp == first.stamp
+    assert watched.asked == 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_instance_without_a_copy_keeps_nobody_waiting_longer_than_one_look(stores: Services) -> None:
+    """A database that hangs costs one bounded wait, not one for each request behind another."""
+    with TinyServer(lambda connection: connection.recv(1 << 16) and connection.recv(1) and None) as hangs:
+        engine = make_engine(f"postgresql+psycopg://u:p@127.0.0.1:{hangs.port}/db")
+        reader = SnapshotReader(without_redis(replace(stores, engine=engine)))
+
+        def ask(_number: int) -> float:
+            began = datetime.now(UTC)
+            with pytest.raises(PricesError):
+                reader.current()
+            return (datetime.now(UTC) - began).total_seconds()
+
+        with ThreadPoolExecutor(4) as pool:
+            waits = list(pool.map(ask, range(4)))
+        engine.dispose()
+    assert max(waits) < 4
+
+
+def test_a_database_that_stands_still_keeps_nobody_waiting(postgres_url: str, migrated_postgres: str) -> None:
+    """A connection that was good and hangs now: the copy in memory serves on, within a bound."""
+    folder = parse_qs(urlsplit(postgres_url).query)["host"][0]
+    proxy = Freezing(f"{folder}/.s.PGSQL.5432")
+    with proxy.server, ThreadPoolExecutor(1) as pool:
+        name = urlsplit(migrated_postgres).path
+        url = f"postgres://postgres:@127.0.0.1:{proxy.server.port}{name}"
+        services = Services.make(
+            Settings.from_env({"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"})
+        )
+        clock = Clock()
+        reader = SnapshotReader(services, clock)
+        first = reader.current()
+        proxy.freeze()
+        clock.now += 1
+        asked = pool.submit(reader.current)
+        try:
+            assert asked.result(3).revision == first.revision
+        finally:
+            proxy.thaw()
+            asked.exception(10)
+            services.engine.dispose()
+
+
+def test_a_search_finds_ids_and_names_in_the_lists_order(stores: Services, watched: Watched) -> None:
+    fill(stores.engine, model("z/Alpha", name="Straße"), model("a/beta", name="ALPHABET"), model("b/gamma"))
+    current = watched.after(0)
+    assert current.search("alpha") == ["z/Alpha", "a/beta"]
+    assert current.search("STRASSE") == ["z/Alpha"]
+    assert current.search("nothing") == []
+
+
+def test_what_is_served_is_what_the_bodies_say(stores: Services, watched: Watched) -> None:
+    rows = [model("a/one", extra={"b": [1.0, None]}), model("a/two", prompt="-1")]
+    fill(stores.engine, *rows, notice="x")
+    current = watched.after(0)
+    assert gzip.decompress(current.published.models.packed) == current.models_body
+    assert current.envelope == {"notice": "x", "total_count": 2, "links": {"next": None}}
+    assert [entry["id"] for entry in current.entries] == list(current.documents) == ["a/one", "a/two"]
+    assert current.entries[1]["prices"]["prompt"] == {"state": "dynamic", "unit": "token"}
+
+
+def test_a_copy_can_be_confirmed_while_requests_read_it(stores: Services, watched: Watched) -> None:
+    class ReadMeanwhile(dict[str, Any]):
+        def items(self) -> Any:
+            for pair in super().items():
+                self["documents"] = {}  # as when another thread asks for it first
+                yield pair
+
+    fill(stores.engine, model("a/one"))
+    first = watched.after(0)
+    first.__dict__ = ReadMeanwhile(first.__dict__)
+    assert first.confirmed(Stamp(first.stamp.content, None)).published is first.published
