@@ -101,7 +101,11 @@ class Lease:
         if not answer:
             return None
         left = timedelta(milliseconds=max(0, answer[1]))
-        return Holder(answer[0].decode(), left) if answer[0] else Barred(answer[2].decode(), left)
+        return (
+            Holder(answer[0].decode(errors="replace"), left)
+            if answer[0]
+            else Barred(answer[2].decode(errors="replace"), left)
+        )
 
     def _read_back(self) -> Holder | None:
         holder = read_holder(self._redis, self._key)
@@ -130,4 +134,4 @@ def read_holder(redis: Redis, key: str) -> Holder | None:
         pipeline.get(key)
         pipeline.pttl(key)
         token, left = pipeline.execute()
-    return Holder(token.decode(), timedelta(milliseconds=max(0, left))) if token else None
+    return Holder(token.decode(errors="replace"), timedelta(milliseconds=max(0, left))) if token else None

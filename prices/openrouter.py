@@ -5,6 +5,7 @@ https://openrouter.ai/docs/api-reference/models/get-models. Each model's JSON is
 that fields we do not know are passed on.
 """
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -75,6 +76,25 @@ class _Row(msgspec.Struct):
     pricing: dict[str, Any]
 
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
+# JSON may carry half a surrogate pair (JavaScript cuts texts so), which msgspec refuses for the whole body.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u[dD][c-fC-F][0-9a-fA-F]{2}|(.))",
+    re.DOTALL,
+)
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _OneHop(requests.Session):
+    """Follows no redirect, nor looks at one: requests would read its whole body first, without limit."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 _decode_row = msgspec.json.Decoder(_Row, float_hook=Decimal).decode
 _decode_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -114,7 +134,7 @@ def _download(
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    with requests.Session() as session:
+    with _OneHop() as session:
         session.trust_env = False  # no ~/.netrc may replace or add an Authorization header
         for _hop in range(MAX_REDIRECTS + 1):
             with session.get(
@@ -132,8 +152,11 @@ def _download(
 
 def _redirected(url: str, location: str, headers: dict[str, str]) -> str:
     """Follow a redirect: from https to https only, and the key to no other host."""
-    target = urljoin(url, location)
-    before, after = urlsplit(url), urlsplit(target)
+    try:
+        target = urljoin(url, location)
+        before, after = urlsplit(url), urlsplit(target)
+    except ValueError as error:
+        raise UpstreamError(f"upstream redirected to no address: {one_line(error)}") from error
     if after.scheme not in ("http", "https") or (before.scheme == "https" and after.scheme != "https"):
         raise UpstreamError("upstream redirected away from https")
     if before.netloc != after.netloc:
@@ -175,12 +198,14 @@ def parse(body: bytes) -> OpenRouterList:
     Raises UpstreamError where the body is no JSON, has no `data`, is one page of several, is empty,
     or has no usable row.
     """
+    if re.search(rb"\\u[dD][89a-fA-F]", body):
+        body = _ESCAPE.sub(lambda found: found[0] if found[1] or found[2] else rb"\ufffd", body)
     try:
         fields = _decode_envelope(body)
         data = fields.pop("data", None)
         items = _decode_items(data) if data is not None else None
         envelope = {name: msgspec.json.decode(raw) for name, raw in fields.items()}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise UpstreamError(f"upstream's body is no price list: {one_line(error)}") from error
     if items is None:
         raise UpstreamError("upstream's body has no `data`")
@@ -208,7 +233,9 @@ def _parse_row(position: int, item: msgspec.Raw, seen: set[str]) -> OpenRouterMo
     document = bytes(item)
     try:
         row = _decode_row(document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        document.decode()
+        msgspec.json.decode(document)  # the fields that _Row passes over unread, too
+    except _UNREADABLE as error:
         return SkippedRow(position, _id_of(document), one_line(error))
     if not 0 < len(row.id) <= MAX_ID or not row.id.isprintable() or " " in row.id:
         return SkippedRow(position, None, "the id cannot be used")
@@ -224,7 +251,7 @@ def _parse_row(position: int, item: msgspec.Raw, seen: set[str]) -> OpenRouterMo
 
 def _id_of(document: bytes) -> str | None:
     try:
-        found = msgspec.json.decode(document).get("id")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError):
+        found = msgspec.json.decode(document, type=_Named).id
+    except _UNREADABLE:
         return None
-    return found if isinstance(found, str) and 0 < len(found) <= MAX_ID else None
+    return found if 0 < len(found) <= MAX_ID and found.isprintable() else None

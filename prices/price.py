@@ -22,6 +22,15 @@ MAX_DIGITS = 40
 UNITS: Mapping[str, str] = {"request": "request", "image": "image", "web_search": "search"}
 """What a dimension is priced by, where that is not a token."""
 
+DIMENSIONS = frozenset(
+    (
+        *("prompt", "completion", "request", "image", "image_token", "image_output", "audio", "audio_output"),
+        *("input_audio_cache", "web_search", "internal_reasoning"),
+        *("input_cache_read", "input_cache_write", "input_cache_write_1h"),
+    )
+)
+"""What must be a price; another key may be one, and is passed over where it is not."""
+
 CONDITIONS = ("min_prompt_tokens", "utc_start", "utc_end")
 
 
@@ -121,7 +130,11 @@ class PriceSchedule:
                 if key in ("prompt", "completion") and value is not None:
                     raise PriceError(f"pricing.{key}: {_shown(value)} is not a price")
                 continue
-            base[key] = _parse_at(f"pricing.{key}", value)
+            try:
+                base[key] = _parse_at(f"pricing.{key}", value)
+            except PriceError:
+                if key in DIMENSIONS:
+                    raise
         for required in ("prompt", "completion"):
             if required not in base:
                 raise PriceError(f"pricing.{required} is missing")
@@ -134,14 +147,14 @@ class PriceSchedule:
     @classmethod
     def from_json(cls, text: str) -> "PriceSchedule":
         """Read back what `to_json` wrote."""
-        return cls.parse(msgspec.json.decode(text))
+        return cls.parse(_decode(text))
 
     def to_json(self) -> str:
         """Write the schedule in upstream's shape with sorted keys: one text for one schedule."""
         whole: dict[str, Any] = {name: price.text for name, price in self.base.items()}
         if self.overrides:
             whole["overrides"] = [entry.to_builtins() for entry in self.overrides]
-        return msgspec.json.encode(whole, order="sorted").decode()
+        return _encode(whole).decode()
 
     @cached_property
     def meaning(self) -> tuple[Any, ...]:
@@ -161,6 +174,10 @@ class PriceSchedule:
         return base, overrides
 
 
+_encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
 def _parse_at(place: str, value: object) -> Price:
     try:
         return Price.parse(value)
@@ -168,13 +185,23 @@ def _parse_at(place: str, value: object) -> Price:
         raise PriceError(f"{place}: {error}") from None
 
 
+def _is_price(value: str) -> bool:
+    try:
+        Price.parse(value)
+    except PriceError:
+        return False
+    return True
+
+
 def _parse_override(index: int, entry: object) -> Override:
     if not isinstance(entry, dict):
         raise PriceError(f"pricing.overrides[{index}] is not an object")
     conditions, prices = [], []
     for key, value in sorted(entry.items()):
-        if key not in CONDITIONS and isinstance(value, str):
+        if key in DIMENSIONS and value is not None:
             prices.append((key, _parse_at(f"pricing.overrides[{index}].{key}", value)))
+        elif key not in CONDITIONS and isinstance(value, str) and _is_price(value):
+            prices.append((key, Price.parse(value)))
         else:
             conditions.append((key, value))
     return Override(tuple(conditions), tuple(prices))

@@ -31,10 +31,12 @@ local function mark(fresh_ms, revision)
   else redis.call('DEL', KEYS[2]) end
 end
 """
-# A publication never replaces a later one: a holder that was paused wakes up with an old one.
+# A publication never replaces a later one: a holder that was paused wakes up with an old one. A time more
+# than an hour ahead of Redis's clock is a clock that was wrong, not a later publication.
 _PUBLISH: Final = f"""{_MARK}
-local there = redis.call('HGET', KEYS[1], 'refreshed_us')
-if there and tonumber(there) > tonumber(ARGV[1]) then
+local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
+local ahead = (redis.call('TIME')[1] + 3600) * 1000000
+if there and there <= ahead and there > tonumber(ARGV[1]) then
   mark(ARGV[3] == '' and '' or '0', ARGV[4])
   return 0
 end
@@ -46,7 +48,8 @@ return 1
 # The same content, confirmed later: only the time moves.
 _CONFIRM: Final = f"""{_MARK}
 if redis.call('HGET', KEYS[1], 'content') ~= ARGV[2] then return 0 end
-if tonumber(redis.call('HGET', KEYS[1], 'refreshed_us')) < tonumber(ARGV[1]) then
+local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
+if not there or there < tonumber(ARGV[1]) then
   redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1])
 end
 mark(ARGV[3], ARGV[4])
@@ -154,7 +157,11 @@ def read_stamp(redis: Redis) -> Stamp | None:
     """Ask Redis which content it holds."""
     with redis_errors():
         content, refreshed_us = _bytes(redis.hmget(SNAPSHOT_KEY, ["content", "refreshed_us"]))
-    return None if content is None or refreshed_us is None else _stamp(content, refreshed_us)
+    try:
+        return None if content is None or refreshed_us is None else _stamp(content, refreshed_us)
+    except (ValueError, OverflowError, OSError) as error:
+        log.warning("What Redis holds is no publication", reason=in_full(error))
+        return None
 
 
 def read_publication(redis: Redis) -> tuple[Stamp, Publication] | None:
@@ -167,7 +174,7 @@ def read_publication(redis: Redis) -> tuple[Stamp, Publication] | None:
         return None
     try:
         return _stamp(content, refreshed_us), msgspec.msgpack.decode(packed, type=Publication)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
         log.warning("What Redis holds is no publication", reason=in_full(error))
         return None
 

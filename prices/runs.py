@@ -66,7 +66,7 @@ def start_run(
         return Fresh(now - known.refreshed_at, known.revision)
     running = connection.execute(select(refresh_runs).where(refresh_runs.c.state == RUNNING)).one_or_none()
     if running is not None:
-        if now - running.heartbeat_at <= lease:
+        if abs(now - running.heartbeat_at) <= lease:
             return Busy(running.id, running.worker, now - running.started_at)
         finish_run(connection, running.id, now, outcome="failed", reason="abandoned: its heartbeat stopped")
     run_id = connection.execute(

@@ -49,7 +49,7 @@ class Snapshot:
     def confirmed(self, stamp: Stamp) -> "Snapshot":
         """Give the same content as confirmed at another time."""
         again = Snapshot(stamp, self.published)
-        again.__dict__ |= {name: made for name, made in self.__dict__.items() if name != "stamp"}
+        again.__dict__ |= {name: made for name, made in dict(self.__dict__).items() if name != "stamp"}
         return again
 
     @cached_property

@@ -6,6 +6,7 @@ window at most.
 """
 
 import gzip
+import zlib
 from datetime import timedelta
 from typing import cast
 
@@ -53,7 +54,7 @@ class Stash:
                 stashed = find()
                 if stashed and stashed.source == self._source and stashed.run_id > after_run_id:
                     return gzip.decompress(stashed.packed)
-        except (PricesError, OSError, EOFError) as error:
+        except (PricesError, OSError, EOFError, zlib.error) as error:
             log.warning("The stash could not be read", reason=in_full(error))
         return None
 
