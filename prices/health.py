@@ -1,8 +1,6 @@
 """The one report of how the service is: for load balancers, pages, metrics and the status command."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as CheckTimeoutError
+from concurrent.futures import Future, wait
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,6 +8,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from prices import queries
+from prices.background import Question
 from prices.database import reading, utc_now
 from prices.errors import PricesError, one_line
 from prices.freshness import is_fresh
@@ -21,29 +20,39 @@ from prices.services import Services
 CHECK_SECONDS: Final = 1.0
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 
-# Shared by all reports of the process: a check that hangs keeps one thread, not one per probe.
-_POOL: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="health")
+
+class HealthReporter:
+    """Makes the report for one set of clients. A check that hangs is shared by the reports that wait."""
+
+    def __init__(self, services: Services) -> None:
+        interval = services.settings.refresh_interval
+        self._database = Question(lambda: check_database(services.engine, interval))
+        self._redis = Question(lambda: check_redis(services.redis))
+
+    def report(self) -> dict[str, Any]:
+        """Make the full report: `status` and the parts it follows from. Takes about a second at most.
+
+        `status` is unhealthy when the database cannot be used, degraded when something else is amiss
+        (Redis, no worker, no beat, old prices, a failed last run), else healthy.
+        """
+        asked = (self._database.asked(), self._redis.asked())
+        wait(asked, timeout=CHECK_SECONDS)
+        database, redis = (_answer(future) for future in asked)
+        prices = database.pop("prices", {"status": "unknown", "last_run": None, "next_run": None})
+        parts = {
+            "database": database,
+            "redis": {name: redis[name] for name in ("status", "reason", "lock") if name in redis},
+            "worker": redis.get("worker", {"status": "unknown", "reason": "Redis does not answer"}),
+            "beat": redis.get("beat", {"status": "unknown", "reason": "Redis does not answer"}),
+            "prices": prices,
+        }
+        return {"status": overall(parts), "at": datetime.now(UTC).isoformat(timespec="seconds"), **parts}
 
 
-def report(services: Services) -> dict[str, Any]:
-    """Make the full report: `status` and the parts it follows from. Takes about a second at most.
-
-    `status` is unhealthy when the database cannot be used, degraded when something else is amiss
-    (Redis, no worker, no beat, old prices, a failed last run), else healthy.
-    """
-    database_check = _POOL.submit(check_database, services.engine, services.settings.refresh_interval)
-    redis_check = _POOL.submit(check_redis, services.redis)
-    database = _within(database_check.result)
-    redis = _within(redis_check.result)
-    prices = database.pop("prices", {"status": "unknown", "last_run": None, "next_run": None})
-    parts = {
-        "database": database,
-        "redis": {name: redis[name] for name in ("status", "reason", "lock") if name in redis},
-        "worker": redis.get("worker", {"status": "unknown", "reason": "Redis does not answer"}),
-        "beat": redis.get("beat", {"status": "unknown", "reason": "Redis does not answer"}),
-        "prices": prices,
-    }
-    return {"status": overall(parts), "at": datetime.now(UTC).isoformat(timespec="seconds"), **parts}
+def _answer(future: "Future[dict[str, Any]]") -> dict[str, Any]:
+    if not future.done():
+        return {"status": "down", "reason": f"no answer within {CHECK_SECONDS:g} s"}
+    return dict(future.result())
 
 
 def overall(parts: dict[str, dict[str, Any]]) -> str:
@@ -51,13 +60,6 @@ def overall(parts: dict[str, dict[str, Any]]) -> str:
     if parts["database"]["status"] != "ok":
         return UNHEALTHY
     return HEALTHY if all(part["status"] == "ok" for part in parts.values()) else DEGRADED
-
-
-def _within(wait: Callable[[float], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return wait(CHECK_SECONDS)
-    except CheckTimeoutError:
-        return {"status": "down", "reason": f"no answer within {CHECK_SECONDS:g} s"}
 
 
 def check_database(engine: Engine, interval: timedelta) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def check_redis(redis: Redis) -> dict[str, Any]:
         return {"status": "down", "reason": one_line(error)}
     return {
         "status": "ok",
-        "lock": holder and {"holder": holder.token, "seconds_left": holder.left.total_seconds()},
+        "lock": holder and {"holder": holder.name, "seconds_left": holder.left.total_seconds()},
         "worker": {**_alive(workers, "worker"), "workers": workers},
         "beat": {**_alive(beats, "beat"), "leader": leader and leader.name, "beats": beats},
     }

@@ -5,10 +5,10 @@ https://openrouter.ai/docs/api-reference/models/get-models. Each model's JSON is
 that fields we do not know are passed on.
 """
 
+import contextlib
 import re
-import threading
+import socket
 from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,9 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import requests
+from requests.adapters import HTTPAdapter
 
+from prices.background import in_background
 from prices.errors import PriceError, UpstreamError, one_line
 from prices.price import PriceSchedule
 
@@ -88,13 +90,6 @@ class _Named(msgspec.Struct):
     id: str
 
 
-class _OneHop(requests.Session):
-    """Follows no redirect, nor looks at one: requests would read its whole body first, without limit."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
 _decode_row = msgspec.json.Decoder(_Row, float_hook=Decimal).decode
 _decode_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -106,16 +101,8 @@ def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lamb
     `progress` is told the bytes received so far. Raises UpstreamError with the reason.
     """
     # In a thread of its own, because no socket time-out ends an answer that drips, headers included.
-    download: Future[bytes] = Future()
-    cancelled = threading.Event()
-
-    def run() -> None:
-        try:
-            download.set_result(_download(f"{base_url}/models", key, progress, cancelled))
-        except BaseException as error:  # noqa: BLE001 - handed to the waiting caller, whatever it is
-            download.set_exception(error)
-
-    threading.Thread(target=run, name="fetch", daemon=True).start()
+    sockets: list[socket.socket] = []
+    download = in_background(lambda: _download(f"{base_url}/models", key, progress, sockets))
     try:
         return download.result(timeout=TOTAL_SECONDS)
     except FutureTimeoutError:
@@ -125,17 +112,60 @@ def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lamb
     except requests.RequestException as error:
         raise UpstreamError(f"upstream could not be read ({type(error).__name__})") from error
     finally:
-        cancelled.set()
+        for opened in sockets:  # whoever gives up must not go on receiving
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+
+
+class _OneHop(requests.Session):
+    """Follows no redirect, nor looks at one: requests would read its whole body first, without limit.
+
+    Notes every socket that it opens in `sockets`.
+    """
+
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        super().__init__()
+        self.auth = _no_more_headers  # else requests takes a password from ~/.netrc
+        adapter = _NotingAdapter(sockets)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - requests' name
+        return None
+
+
+def _no_more_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+class _NotingAdapter(HTTPAdapter):
+    """Notes the sockets of its connections, so that they can be shut from another thread."""
+
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        self._sockets = sockets
+        super().__init__()
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Give a pool whose connections are noted when they are made."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        plain, sockets = pool.ConnectionCls, self._sockets
+
+        class Noted(plain):  # type: ignore[misc, valid-type]  # http or https, as the pool has it
+            def connect(self) -> None:
+                super().connect()
+                sockets.append(self.sock)
+
+        pool.ConnectionCls = Noted
+        return pool
 
 
 def _download(
-    url: str, key: str | None, progress: Callable[[int], None], cancelled: threading.Event
+    url: str, key: str | None, progress: Callable[[int], None], sockets: list[socket.socket]
 ) -> bytes:
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    with _OneHop() as session:
-        session.trust_env = False  # no ~/.netrc may replace or add an Authorization header
+    with _OneHop(sockets) as session:
         for _hop in range(MAX_REDIRECTS + 1):
             with session.get(
                 url,
@@ -145,7 +175,7 @@ def _download(
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
             ) as response:
                 if not response.is_redirect:
-                    return _whole_body(response, progress, cancelled)
+                    return _whole_body(response, progress)
                 url = _redirected(url, response.headers["location"], headers)
     raise UpstreamError(f"upstream redirected more than {MAX_REDIRECTS} times")
 
@@ -164,16 +194,12 @@ def _redirected(url: str, location: str, headers: dict[str, str]) -> str:
     return target
 
 
-def _whole_body(
-    response: requests.Response, progress: Callable[[int], None], cancelled: threading.Event
-) -> bytes:
+def _whole_body(response: requests.Response, progress: Callable[[int], None]) -> bytes:
     if response.status_code != requests.codes.ok:
         retry_after = _seconds(response.headers.get("retry-after", ""))
         raise UpstreamError(f"upstream answered {response.status_code}", retry_after)
     body = bytearray()
     for chunk in response.iter_content(64 * 1024):
-        if cancelled.is_set():
-            break
         body += chunk
         progress(len(body))
         if len(body) > MAX_BYTES:

@@ -5,9 +5,9 @@ from memory meanwhile. Without Redis and database the copy in memory serves on, 
 """
 
 import gzip
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
@@ -15,8 +15,15 @@ from typing import Any, Final
 import msgspec
 
 from prices import publication
+from prices.background import Question
 from prices.database import reading
-from prices.errors import DatabaseUnavailableError, RedisUnavailableError, SchemaBehindError, in_full
+from prices.errors import (
+    DatabaseUnavailableError,
+    PricesError,
+    RedisUnavailableError,
+    SchemaBehindError,
+    in_full,
+)
 from prices.logs import log
 from prices.publication import Publication, Stamp
 from prices.queries import catalogue_state, require_schema
@@ -24,6 +31,10 @@ from prices.services import Services
 
 CHECK_SECONDS: Final = 1.0
 """How long a copy serves before its revision is asked for again."""
+NEWS_SECONDS: Final = 0.04
+"""How long a request waits for the answer before it is served the copy in memory."""
+FIRST_SECONDS: Final = 1.0
+"""How long a request waits when there is no copy yet."""
 BREAKER_SECONDS: Final = 5.0
 """How long Redis is left alone after it failed."""
 
@@ -105,35 +116,42 @@ def _by_id(body: bytes) -> dict[str, bytes]:
 
 
 class SnapshotReader:
-    """Gives the newest snapshot that can be had within the time-outs of Redis and database."""
+    """Gives the newest snapshot that can be had within the time that a request may wait."""
 
     def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
         self._services = services
         self._clock = clock
-        self._asking = threading.Lock()
+        self._look = Question(self._see, clock)
         self._snapshot: Snapshot | None = None
-        self._asked_at = -CHECK_SECONDS
+        self._asked_at: float | None = None
+        self._failure: PricesError | None = None
         self._redis_closed_until = 0.0
 
     def current(self) -> Snapshot:
-        """Give the snapshot to serve from.
+        """Give the snapshot to serve from; wait shortly for news, longer only with nothing in memory.
 
         Raises PricesError when nothing is in memory and neither Redis nor the database can be read.
         """
-        known = self._snapshot
-        if known is not None and (
-            self._clock() - self._asked_at < CHECK_SECONDS or not self._asking.acquire(blocking=False)
-        ):
-            return known
-        if known is None:
-            self._asking.acquire()
-        try:
-            if self._snapshot is None or self._clock() - self._asked_at >= CHECK_SECONDS:
-                self._snapshot = self._newest(self._snapshot)
+        if self._asked_at is None or self._clock() - self._asked_at >= CHECK_SECONDS:
+            try:
+                wait = FIRST_SECONDS if self._snapshot is None else NEWS_SECONDS
+                self._look.asked().result(wait)
+            except FutureTimeoutError:
                 self._asked_at = self._clock()
+        if self._snapshot is not None:
             return self._snapshot
+        raise self._failure or PricesError("no store has answered yet")
+
+    def _see(self) -> None:
+        try:
+            newest = self._newest(self._snapshot)
+            known = self._snapshot
+            if known is None or not _later(known.stamp, newest.stamp):
+                self._snapshot = newest
+        except PricesError as error:
+            self._failure = error
         finally:
-            self._asking.release()
+            self._asked_at = self._clock()
 
     def _newest(self, known: Snapshot | None) -> Snapshot:
         if self._clock() >= self._redis_closed_until:

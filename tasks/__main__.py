@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def status(services: Services, options: argparse.Namespace) -> int:
     """Print the health report."""
-    report = health.report(services)
+    report = health.HealthReporter(services).report()
     if options.json:
         _print_json(report)
     else:

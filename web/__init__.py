@@ -4,13 +4,14 @@ from typing import Final
 
 from flask import Flask
 
+from prices.health import HealthReporter
 from prices.logs import configure_logs
 from prices.services import Services
 from prices.settings import Settings
 from prices.snapshot import SnapshotReader
 from web import errors, health, pages, responses
 from web.api import models, prices
-from web.context import EXTENSION, WebContext
+from web.context import EXTENSION, SharedHealth, WebContext
 
 REDIS_SECONDS: Final = 0.25
 """A request waits no longer for Redis: the database and the copy in memory stand behind it."""
@@ -22,7 +23,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     configure_logs(services.settings.log_format)
     app = Flask(__name__)
     app.url_map.strict_slashes = False
-    app.extensions[EXTENSION] = WebContext(services, SnapshotReader(services))
+    app.extensions[EXTENSION] = WebContext(
+        services, SnapshotReader(services), SharedHealth(HealthReporter(services))
+    )
     for door in (health, models, prices, pages):
         app.register_blueprint(door.blueprint)
     errors.register(app)

@@ -1,22 +1,53 @@
-"""What the requests of one application share: its clients and its copy of the catalogue."""
+"""What the requests of one application share: its clients, its copy of the catalogue, its health."""
 
+import threading
+import time
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from flask import current_app
 
+from prices.health import HealthReporter
 from prices.services import Services
 from prices.snapshot import Snapshot, SnapshotReader
 
 EXTENSION: Final = "pricebeat"
 
 
+class SharedHealth:
+    """One report for all who ask within a second, so that probes cannot become a load."""
+
+    LASTS_SECONDS: Final = 1.0
+
+    def __init__(self, reporter: HealthReporter) -> None:
+        self._reporter = reporter
+        self._making = threading.Lock()
+        self._made: tuple[float, dict[str, Any]] | None = None
+
+    def current(self) -> dict[str, Any]:
+        """Give the report; while one thread makes a new one, the others get the last."""
+        made = self._made
+        if made and (
+            time.monotonic() - made[0] < self.LASTS_SECONDS or not self._making.acquire(blocking=False)
+        ):
+            return made[1]
+        if not made:
+            self._making.acquire()
+        try:
+            if self._made is None or time.monotonic() - self._made[0] >= self.LASTS_SECONDS:
+                self._made = (time.monotonic(), self._reporter.report())
+            return self._made[1]
+        finally:
+            self._making.release()
+
+
 @dataclass(frozen=True, slots=True)
 class WebContext:
-    """The application's clients, and the reader of the published catalogue."""
+    """The application's clients, the reader of the published catalogue, and the health report."""
 
     services: Services
     reader: SnapshotReader
+    health: SharedHealth
 
 
 def web_context() -> WebContext:

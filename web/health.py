@@ -1,8 +1,6 @@
 """Health for load balancers: does the process live, can it answer, and how is the whole cluster."""
 
-import threading
-import time
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, has_app_context
@@ -13,12 +11,6 @@ from prices.services import Services
 from web.context import web_context
 
 blueprint = Blueprint("health", __name__)
-
-CACHE_SECONDS: Final = 1.0
-"""Probes share a report this long, so that they cannot become a load."""
-
-_reporting = threading.Lock()
-_reports: dict[int, tuple[float, dict[str, Any]]] = {}
 
 
 @blueprint.get("/healthz")
@@ -50,14 +42,8 @@ def get_health_check_data() -> dict[str, Any]:
     Inside an application it is the application's, at most a second old; outside, the environment's.
     """
     if not has_app_context():
-        return health.report(Services.make())
-    services = web_context().services
-    with _reporting:
-        made_at, told = _reports.get(id(services), (-CACHE_SECONDS, {}))
-        if time.monotonic() - made_at >= CACHE_SECONDS:
-            told = health.report(services)
-            _reports[id(services)] = (time.monotonic(), told)
-    return told
+        return health.HealthReporter(Services.make()).report()
+    return web_context().health.current()
 
 
 def _json(body: dict[str, Any], status: int) -> Response:
