@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         url = Settings.from_env().database_url
         if not options.dry_run:
             _make_folder(url)
-        engine = make_engine(url)
+        engine = make_engine(url, lock_seconds=WAIT_SECONDS)
         try:
             (_dry_run if options.dry_run else _migrate)(engine)
         finally:
@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _migrate(engine: Engine) -> None:
     config = _config()
+    _let_readers_read(engine)
     with writing(engine) as connection:
         _wait_for_lock(connection)
         pending = _pending(config, _current(connection))
@@ -107,6 +108,16 @@ def _wait_for_lock(connection: Connection) -> None:
         connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"))
         connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
+
+
+def _let_readers_read(engine: Engine) -> None:
+    """Switch SQLite, once and for good, to the journal with which readers go on while a refresh is written."""
+    if engine.dialect.name == "sqlite":
+        raw = engine.raw_connection()
+        try:
+            raw.cursor().execute("PRAGMA journal_mode = WAL")
+        finally:
+            raw.close()
 
 
 def _make_folder(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from prices.language_model import LanguageModel
 from prices.openrouter import OpenRouterList, SkippedRow
@@ -30,10 +31,14 @@ class CatalogueDiff:
 
 
 def compare(
-    stored: Mapping[str, LanguageModel], tombstones: Mapping[str, int], listed: OpenRouterList
+    stored: Mapping[str, LanguageModel],
+    tombstones: Mapping[str, int],
+    listed: OpenRouterList,
+    at: datetime,
 ) -> CatalogueDiff:
-    """Compare the catalogue with upstream's list: models by slug, tombstones as their rows by slug.
+    """Compare the catalogue with upstream's list as received at a UTC time.
 
+    `stored` holds the models by slug, `tombstones` the rows of vanished ones by slug.
     A row that could not be used, of a model that we know, leaves that model as it is: a good price
     does not vanish because upstream garbled it once.
     """
@@ -43,7 +48,8 @@ def compare(
             continue
         before = stored.get(row.id)
         row_id = before.row_id if before else tombstones.get(row.id)
-        after = LanguageModel(row.id, position, row.document, row.schedule, row_id)
+        schedule = row.schedule.seen_after(before.schedule, at) if before else row.schedule
+        after = LanguageModel(row.id, position, row.document, schedule, row_id)
         if row_id is None:
             added.append(after)
         elif before is None:

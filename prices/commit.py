@@ -4,11 +4,11 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, bindparam, delete, insert, literal, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, literal, select, update
 
 from prices import queries
 from prices.changes import CatalogueDiff, compare
@@ -34,10 +34,13 @@ class Counts:
     skipped_rows: int
 
 
-def commit(engine: Engine, run_id: int, listed: OpenRouterList, body: bytes, fetch_seconds: float) -> Counts:
+def commit(
+    engine: Engine, run_id: int, listed: OpenRouterList, body: bytes, age: timedelta, fetch_seconds: float
+) -> Counts:
     """Compare upstream's list with the catalogue and write what changed, as the next revision.
 
-    A body already known moves only the time. Raises ClaimLostError, with nothing written, when
+    `age` is how long ago the body was received: the prices are confirmed as of then, and valid from then on,
+    though never from before the last revision. A body already known moves only the time. Raises ClaimLostError, with nothing written, when
     another run has taken over.
     """
     began = time.monotonic()
@@ -48,16 +51,17 @@ def commit(engine: Engine, run_id: int, listed: OpenRouterList, body: bytes, fet
         diff = CatalogueDiff()
         if known.body_digest != digest:
             stored = {price.model.slug: price.model for price in queries.current_prices(connection)}
-            diff = compare(stored, queries.tombstones(connection), listed)
+            diff = compare(stored, queries.tombstones(connection), listed, now - age)
         moved = not diff.is_empty or msgspec.json.decode(known.envelope) != listed.envelope
         revision = known.revision + moved
         if moved:
-            _write_diff(connection, diff, revision, run_id, now)
+            last = connection.scalar(select(func.max(revisions.c.committed_at)))
+            _write_diff(connection, diff, revision, run_id, max(now - age, last or now - age))
         connection.execute(
             update(catalogue).values(
                 revision=revision,
                 refreshed_run_id=run_id,
-                refreshed_at=now,
+                refreshed_at=now - age,
                 envelope=msgspec.json.encode(listed.envelope).decode(),
                 body_digest=digest,
             )

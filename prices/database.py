@@ -47,10 +47,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
     """Make an engine that connects when first used; every connection has time-outs."""
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": LOCK_SECONDS}, pool_timeout=CONNECT_SECONDS)
+        engine = create_engine(url, connect_args={"timeout": lock_seconds}, pool_timeout=CONNECT_SECONDS)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -126,7 +126,6 @@ def _says_table_missing(error: DBAPIError) -> bool:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA journal_mode = WAL")  # readers go on while a refresh is written
     connection.execute("PRAGMA synchronous = FULL")  # a committed price survives a power cut
 
 

@@ -17,14 +17,18 @@ from prices.errors import RedisUnavailableError
 from prices.redis_client import redis_errors
 
 # Taken: an empty answer. Held: the holder's token and the milliseconds left. Barred: the same of the
-# key that bars, behind an empty token.
+# key that bars, behind an empty token. No holder of ours is without end: such a key was set by hand.
 _TAKE: Final = """
 if KEYS[2] then
   local bar = redis.call('GET', KEYS[2])
   if bar then return {'', redis.call('PTTL', KEYS[2]), bar} end
 end
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return {holder, redis.call('PTTL', KEYS[1])} end
+if holder and holder ~= ARGV[1] then
+  local left = redis.call('PTTL', KEYS[1])
+  if left ~= -1 then return {holder, left} end
+  redis.call('DEL', KEYS[1])
+end
 redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
 return {}
 """

@@ -8,6 +8,14 @@ import sys
 
 import structlog
 
+# Until `configure_logs` runs, as in a shell: structlog's own default prints every local of a traceback.
+if not structlog.is_configured():
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("pricebeat")
 bind_context = structlog.contextvars.bound_contextvars
 

@@ -5,7 +5,8 @@ OpenRouter's models API, https://openrouter.ai/docs/api-reference/models/get-mod
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cached_property
@@ -104,6 +105,15 @@ class Override:
         """Whether this entry holds by the hour of the day."""
         return any(name in ("utc_start", "utc_end") for name, _ in self.conditions)
 
+    def in_force(self, at: datetime) -> bool:
+        """Whether a window is open at a UTC time; `[start, end)`, and an end before its start is tomorrow's."""
+        told = dict(self.conditions)
+        start, end = told.get("utc_start", 0), told.get("utc_end", 2400)
+        if not (isinstance(start, int) and isinstance(end, int)):
+            return True  # not a window that we can read: what stands above it may be its price
+        clock = at.hour * 100 + at.minute
+        return start <= clock < end if start <= end else clock >= start or clock < end
+
     def to_builtins(self) -> dict[str, Any]:
         """Give the entry in upstream's own flat shape."""
         return dict(self.conditions) | {name: price.text for name, price in self.prices}
@@ -156,17 +166,25 @@ class PriceSchedule:
             whole["overrides"] = [entry.to_builtins() for entry in self.overrides]
         return _encode(whole).decode()
 
+    def seen_after(self, before: "PriceSchedule", at: datetime) -> "PriceSchedule":
+        """Give the schedule without what a window hides, as seen at a UTC time after `before`.
+
+        Upstream writes the price of the window in force in the place of the base: there, what we knew of
+        the base before still holds.
+        """
+        hidden = {
+            name
+            for entry in self.overrides
+            if entry.is_window and entry.in_force(at)
+            for name, _ in entry.prices
+        }
+        kept = {name: price for name, price in before.base.items() if name in hidden and name in self.base}
+        return replace(self, base={**self.base, **kept}) if kept else self
+
     @cached_property
     def meaning(self) -> tuple[Any, ...]:
-        """What two schedules must share to be the same price.
-
-        The base of a dimension that some window sets is left out: upstream writes the price of the
-        window in force there, so it moves with the clock and not with the price.
-        """
-        mirrored = {name for entry in self.overrides if entry.is_window for name, _ in entry.prices}
-        base = tuple(
-            (name, None if name in mirrored else price.amount) for name, price in sorted(self.base.items())
-        )
+        """What two schedules must share to be the same price."""
+        base = tuple((name, price.amount) for name, price in sorted(self.base.items()))
         overrides = tuple(
             (entry.conditions, tuple((name, price.amount) for name, price in entry.prices))
             for entry in self.overrides

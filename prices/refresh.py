@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Engine
@@ -112,17 +113,20 @@ def _run(services: Services, claimed: Claim, force: bool, began: float, progress
         settings.upstream_url,
         fresh_for(settings.refresh_interval),
     )
+    age = timedelta(0)
     try:
-        body, fetch_seconds = _receive(services, stash, claimed, force, progress)
+        body, age, fetch_seconds = _receive(services, stash, claimed, force, progress)
         progress("deciding")
         listed = _parse(stash, body)
         progress("committing")
         claimed.check()
-        counts = commit(services.engine, claimed.run_id, listed, body, fetch_seconds)
+        counts = commit(services.engine, claimed.run_id, listed, body, age, fetch_seconds)
     except BaseException as error:
         meant = isinstance(error, PricesError)
         reason = one_line(error) if meant else f"{type(error).__name__}: {one_line(error)}"
         log.error("Price update failed", reason=in_full(error) if meant else reason, exc_info=not meant)
+        if age and not meant:
+            stash.reject()  # the second failure on the same body, and nobody knows why: a fetch may help
         _close_failed(services.engine, claimed, reason)
         if not isinstance(error, Exception):
             raise
@@ -145,14 +149,18 @@ def _run(services: Services, claimed: Claim, force: bool, began: float, progress
 
 def _receive(
     services: Services, stash: Stash, claimed: Claim, force: bool, progress: Progress
-) -> tuple[bytes, float]:
-    """Use the body that an earlier run received and could not commit, or fetch one and stash it."""
+) -> tuple[bytes, timedelta, float]:
+    """Use the body that an earlier run received and could not commit, or fetch one and stash it.
+
+    Gives the body, how long ago it was received, and the seconds that the fetch took.
+    """
     settings = services.settings
     with reading(services.engine) as connection:
         committed = queries.catalogue_state(connection).refreshed_run_id or 0
     if not force and (stashed := stash.get(committed)):
-        log.info("Using the body that an earlier run received", bytes=len(stashed))
-        return stashed, 0.0
+        body, age = stashed
+        log.info("Using the body that an earlier run received", bytes=len(body), age=age.total_seconds())
+        return body, age, 0.0
 
     def received(count: int) -> None:
         claimed.check()  # a holder that was stopped must not go on receiving beside its successor
@@ -164,7 +172,7 @@ def _receive(
     body = services.fetch(settings.upstream_url, settings.upstream_key, received)
     seconds = round(services.clock.monotonic() - began, 3)
     stash.put(claimed.run_id, body)
-    return body, seconds
+    return body, timedelta(0), seconds
 
 
 def _parse(stash: Stash, body: bytes) -> OpenRouterList:

@@ -8,6 +8,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
 from prices.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +30,7 @@ class Settings:
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
     broker_url: str = field(repr=False)
-    upstream_url: str
+    upstream_url: str = field(repr=False)
     upstream_key: str | None = field(repr=False)
     refresh_interval: timedelta
     lock_ttl: timedelta
@@ -72,18 +75,28 @@ def _local_redis_url() -> str:
 
 def _database_url(url: str) -> str:
     """Understand the spellings that platforms use; SQLAlchemy 2 refuses `postgres://`."""
-    scheme, mark, rest = url.partition("://")
+    scheme, mark, rest = url.strip().partition("://")
     if mark and scheme in ("postgres", "postgresql"):
-        return f"postgresql+psycopg://{rest}"
-    if mark and scheme in ("sqlite", "postgresql+psycopg"):
-        return url
-    raise SettingsError("DATABASE_URL must start with sqlite:// or postgresql://")
+        scheme = "postgresql+psycopg"
+    if not mark or scheme not in ("sqlite", "postgresql+psycopg"):
+        raise SettingsError("DATABASE_URL must start with sqlite:// or postgresql://")
+    try:
+        return make_url(f"{scheme}://{rest}").render_as_string(hide_password=False)
+    except (ArgumentError, ValueError):
+        raise SettingsError("DATABASE_URL is no address that a database can have") from None
 
 
 def _url(env: Mapping[str, str], name: str, default: Callable[[], str], schemes: tuple[str, ...]) -> str:
     url = env[name].strip() if name in env else default()
-    if urlsplit(url).scheme not in schemes:
+    if url.partition("://")[0] not in schemes:
         raise SettingsError(f"{name} must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.port or parts.hostname or parts.scheme == "unix")
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(f"{name} is no address: write special characters in it as %XX")
     return url
 
 
@@ -106,7 +119,8 @@ def _number(env: Mapping[str, str], name: str, default: str, *, most: float) -> 
 
 
 def _seconds(env: Mapping[str, str], name: str, default: int) -> timedelta:
-    return timedelta(seconds=_number(env, name, str(default), most=86400))
+    """Read seconds; Redis keeps a lease no finer than milliseconds."""
+    return max(timedelta(milliseconds=100), timedelta(seconds=_number(env, name, str(default), most=86400)))
 
 
 def _decimal(env: Mapping[str, str], name: str, default: str) -> Decimal:

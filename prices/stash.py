@@ -8,7 +8,6 @@ window at most.
 import gzip
 import zlib
 from datetime import timedelta
-from typing import cast
 
 import msgspec
 from redis import Redis
@@ -47,13 +46,13 @@ class Stash:
             except PricesError as error:
                 log.warning("The received body could not be stashed", reason=in_full(error))
 
-    def get(self, after_run_id: int) -> bytes | None:
-        """Give the body that a run after `after_run_id`, the last committed, received from this source."""
+    def get(self, after_run_id: int) -> tuple[bytes, timedelta] | None:
+        """Give the body that a run after `after_run_id`, the last committed, received, and its age."""
         try:
             for find in (self._find_in_redis, self._find_in_database):
-                stashed = find()
-                if stashed and stashed.source == self._source and stashed.run_id > after_run_id:
-                    return gzip.decompress(stashed.packed)
+                found = find()
+                if found and found[0].source == self._source and found[0].run_id > after_run_id:
+                    return gzip.decompress(found[0].packed), found[1]
         except (PricesError, OSError, EOFError, zlib.error) as error:
             log.warning("The stash could not be read", reason=in_full(error))
         return None
@@ -94,20 +93,26 @@ class Stash:
                 )
             )
 
-    def _find_in_redis(self) -> StashedBody | None:
+    def _find_in_redis(self) -> tuple[StashedBody, timedelta] | None:
         if self._redis is None:
             return None
         try:
-            with redis_errors():
-                raw = self._redis.get(PAYLOAD_KEY)
-            return None if raw is None else msgspec.msgpack.decode(cast("bytes", raw), type=StashedBody)
+            with redis_errors(), self._redis.pipeline() as pipeline:
+                pipeline.get(PAYLOAD_KEY)
+                pipeline.pttl(PAYLOAD_KEY)
+                raw, left = pipeline.execute()
+            if raw is None:
+                return None
+            age = self._lifetime - timedelta(milliseconds=max(0, left))
+            return msgspec.msgpack.decode(raw, type=StashedBody), max(timedelta(0), age)
         except (RedisUnavailableError, msgspec.MsgspecError) as error:
             log.warning("The stash in Redis could not be read", reason=in_full(error))
             return None
 
-    def _find_in_database(self) -> StashedBody | None:
+    def _find_in_database(self) -> tuple[StashedBody, timedelta] | None:
         with reading(self._engine) as connection:
             row = connection.execute(select(received_bodies)).one_or_none()
-            if row is None or utc_now(connection) - row.received_at > self._lifetime:
-                return None
-        return StashedBody(row.run_id, row.source, row.packed)
+            age = timedelta(0) if row is None else utc_now(connection) - row.received_at
+        if row is None or age > self._lifetime:
+            return None
+        return StashedBody(row.run_id, row.source, row.packed), max(timedelta(0), age)

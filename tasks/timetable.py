@@ -107,9 +107,10 @@ class Timetable:
 
     def _due(self, seen: Seen) -> datetime | None:
         settings, run = self._services.settings, seen.run
+        refreshed_at = seen.state.refreshed_at
         return next_send(
-            seen.state.refreshed_at,
-            started_at=run.started_at if run else None,
+            refreshed_at and min(refreshed_at, seen.now),  # a clock that was set back must not stop the beat
+            started_at=run and min(run.started_at, seen.now),
             dead_at=run.heartbeat_at + settings.lock_lease if run and run.state == RUNNING else None,
             sent_at=self._last_sent_at(),
             interval=settings.refresh_interval,

@@ -27,16 +27,14 @@ class SharedHealth:
     def current(self) -> dict[str, Any]:
         """Give the report; while one thread makes a new one, the others get the last."""
         made = self._made
-        if made and (
-            time.monotonic() - made[0] < self.LASTS_SECONDS or not self._making.acquire(blocking=False)
-        ):
+        if made and time.monotonic() - made[0] < self.LASTS_SECONDS:
             return made[1]
-        if not made:
-            self._making.acquire()
+        if not self._making.acquire(blocking=made is None):
+            return made[1] if made else {}
         try:
-            if self._made is None or time.monotonic() - self._made[0] >= self.LASTS_SECONDS:
+            if self._made is made:
                 self._made = (time.monotonic(), self._reporter.report())
-            return self._made[1]
+            return self._made[1] if self._made else {}
         finally:
             self._making.release()
 
