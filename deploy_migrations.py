@@ -111,7 +111,7 @@ def _wait_for_lock(connection: Connection) -> None:
 
 
 def _let_readers_read(engine: Engine) -> None:
-    """Switch SQLite, once and for good, to the journal with which readers go on while a refresh is written."""
+    """Switch SQLite, for good, to the journal with which readers go on while a refresh is written."""
     if engine.dialect.name == "sqlite":
         raw = engine.raw_connection()
         try:
