@@ -40,8 +40,8 @@ def commit(
     """Compare upstream's list with the catalogue and write what changed, as the next revision.
 
     `age` is how long ago the body was received: the prices are confirmed as of then, and valid from then on,
-    though never from before the last revision. A body already known moves only the time. Raises ClaimLostError, with nothing written, when
-    another run has taken over.
+    though never from before the last revision. A body already known moves only the time.
+    Raises ClaimLostError, with nothing written, when another run has taken over.
     """
     began = time.monotonic()
     digest = hashlib.sha256(body).hexdigest()

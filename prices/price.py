@@ -106,7 +106,7 @@ class Override:
         return any(name in ("utc_start", "utc_end") for name, _ in self.conditions)
 
     def in_force(self, at: datetime) -> bool:
-        """Whether a window is open at a UTC time; `[start, end)`, and an end before its start is tomorrow's."""
+        """Whether a window is open at a UTC time: `[start, end)`, past midnight where the end is less."""
         told = dict(self.conditions)
         start, end = told.get("utc_start", 0), told.get("utc_end", 2400)
         if not (isinstance(start, int) and isinstance(end, int)):
