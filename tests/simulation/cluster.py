@@ -117,8 +117,7 @@ class Cluster:
         self.server = SimRedisServer(world)
         self.server.watch = self._watch_redis
         world.watch = self._watch_step
-        world.after_commit = self._watch_commit  # type: ignore[attr-defined]
-        world.database_down_until = 0.0  # type: ignore[attr-defined]
+        world.after_commit = self._watch_commit
         self.engine, self.database = make_sim_engine(world)
         self.queue = Queue(world)
         self.receipts: list[Receipt] = []
@@ -334,7 +333,6 @@ class Cluster:
     def close(self) -> None:
         """Let everything go."""
         self.world.end()
-        self.database.close()
 
 
 def sim_settings(refresh_seconds: float, lease: float) -> Settings:

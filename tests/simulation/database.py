@@ -23,6 +23,9 @@ class SimConnection(sqlite3.Connection):
 
     world: World
 
+    def close(self) -> None:
+        """Stay: SQLAlchemy closes a connection whose process died in the middle."""
+
     def commit(self) -> None:
         """Commit, unless something befalls the process first; perhaps lose the reply."""
         if not self.in_transaction:
@@ -38,7 +41,7 @@ class SimConnection(sqlite3.Connection):
             self.rollback()
             raise sqlite3.OperationalError("the connection was cut before the commit")
         super().commit()
-        world.after_commit()  # type: ignore[attr-defined]
+        world.after_commit()
         world.befall("database, after commit")
         if world.fails(world.odds.reply_lost):
             raise sqlite3.OperationalError("the reply to the commit was lost")
@@ -57,24 +60,33 @@ def _migrated() -> bytes:
     return connection.serialize()
 
 
-def make_sim_engine(world: World) -> tuple[Engine, sqlite3.Connection]:
-    """Make an engine on a new database of this world, and the connection beneath it to look into."""
+@cache
+def _engine() -> tuple[Engine, SimConnection]:
+    """Make the engine that all worlds of this process use, one after the other: statements compile once."""
     connection = sqlite3.connect(
         ":memory:", check_same_thread=False, isolation_level=None, factory=SimConnection
     )
-    connection.world = world  # type: ignore[attr-defined]
-    connection.deserialize(_migrated())
-    connection.create_function("strftime", 2, lambda _form, _when: _stamp(world.now))
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
 
     def befall(_connection: Connection) -> None:
+        world = connection.world
         world.befall("database, before begin")
-        if world.database_down_until > world.now or world.fails(world.odds.refused):  # type: ignore[attr-defined]
+        if world.database_down_until > world.now or world.fails(world.odds.refused):
             world.process().faults += 1
             raise OperationalError("BEGIN", {}, sqlite3.OperationalError("the database refused"))
 
     event.listen(engine, "begin", befall)
     event.listen(engine, "begin", _begin_sqlite)
+    return engine, connection
+
+
+def make_sim_engine(world: World) -> tuple[Engine, sqlite3.Connection]:
+    """Give an engine on an empty database of this world, and the connection beneath it to look into."""
+    engine, connection = _engine()
+    connection.world = world
+    connection.rollback()
+    connection.deserialize(_migrated())
+    connection.create_function("strftime", 2, lambda _form, _when: _stamp(world.now))
     return engine, connection
 
 

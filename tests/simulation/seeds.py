@@ -75,7 +75,7 @@ def _disturb(cluster: Cluster, workers: int) -> None:
             server.wipe()
 
     def database_away() -> None:
-        world.database_down_until = world.now + draw.choice((3.0, 50.0, 150.0))  # type: ignore[attr-defined]
+        world.database_down_until = world.now + draw.choice((3.0, 50.0, 150.0))
 
     def evict() -> None:
         key = draw.choice((LOCK_KEY, PAYLOAD_KEY, FRESH_KEY))
@@ -90,7 +90,7 @@ def _calm_down(cluster: Cluster) -> None:
     cluster.world.note("calm")
     cluster.world.odds = Odds()
     cluster.server.down_until = 0.0
-    cluster.world.database_down_until = 0.0  # type: ignore[attr-defined]
+    cluster.world.database_down_until = 0.0
 
 
 def _expect_all_well(cluster: Cluster) -> None:

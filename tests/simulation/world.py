@@ -45,6 +45,9 @@ class World:
     over: bool = False
     watch: Callable[[Process, greenlet, str], None] = lambda _process, _strand, _where: None
     """Told whenever a strand waits for the outside, and where."""
+    after_commit: Callable[[], None] = lambda: None
+    """Told of every commit that the database did, whether or not its reply arrives."""
+    database_down_until: float = 0.0
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
