@@ -59,8 +59,8 @@ task_track_started = True  # a run in progress is seen in Flower
 worker_send_task_events = True  # Flower shows nothing without events
 task_send_sent_event = True
 result_expires = timedelta(days=1)
-task_soft_time_limit = 240
-task_time_limit = 300  # well below PRICE_LOCK_TTL and the visibility timeout
+task_time_limit = min(300.0, 0.9 * _settings.lock_ttl.total_seconds())  # no run outlives its claim
+task_soft_time_limit = 0.8 * task_time_limit
 worker_soft_shutdown_timeout = 20  # a platform sends KILL 30 s after TERM
 worker_enable_soft_shutdown_on_idle = False
 worker_hijack_root_logger = False  # tasks.celery sends all logs through prices.logs

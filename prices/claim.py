@@ -5,6 +5,7 @@ beats. Redis makes the refusal cheap. With Redis out of reach the database decid
 fetch, never everyone, never nobody.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,7 +121,12 @@ def claim(
     Raises DatabaseUnavailableError where the database cannot decide.
     """
     settings, clock = services.settings, services.clock
-    lock = Lease(services.redis, key, make_token(worker, task_id or "-"), lease=settings.lock_lease)
+    lock = Lease(
+        services.redis,
+        key,
+        make_token(worker, task_id or "-", str(int(time.time()))),
+        lease=settings.lock_lease,
+    )
     taken_at = clock.monotonic()
     refused, degraded = _take(lock, fresh_key if trust_marker and not force else None)
     if isinstance(refused, Barred):
@@ -130,7 +136,7 @@ def claim(
     if refused is not None:
         left = refused.left.total_seconds()
         log.info("Price update already running on worker", holder=refused.name, left=left)
-        yield Held(refused.name, left=refused.left)
+        yield Held(refused.name, since=refused.since(time.time()), left=refused.left)
         return
     run_id = None
     try:

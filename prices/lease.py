@@ -65,6 +65,13 @@ class Holder:
         """The process that holds it."""
         return self.token.split("|", 1)[0]
 
+    def since(self, now: float) -> timedelta | None:
+        """For how long it has been held, by the clocks of holder and asker (Unix seconds); for people only."""
+        parts = self.token.split("|")
+        if len(parts) < 4 or not (parts[2].isascii() and parts[2].isdigit()):
+            return None
+        return timedelta(seconds=max(0.0, now - min(int(parts[2]), now)))
+
 
 @dataclass(frozen=True, slots=True)
 class Barred:

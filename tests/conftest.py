@@ -1,5 +1,6 @@
 """What all tests share: real stores on this machine, a stand-in upstream, and no network beyond loopback."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import deploy_migrations
+from local.guardian import Guardian
 from local.redis_server import RedisServer
 from prices.services import Services
 from prices.settings import ROOT, Settings
@@ -40,7 +42,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One real Redis for the tests that only use it; those that break it start their own."""
-    with RedisServer(tmp_path_factory.mktemp("redis"), persistent=False) as server:
+    with (
+        contextlib.closing(Guardian()) as guardian,  # ends it also when the tests are killed
+        RedisServer(tmp_path_factory.mktemp("redis"), persistent=False, spawn=guardian.spawn) as server,
+    ):
         yield server
 
 

@@ -1,0 +1,88 @@
+"""However many ask for a refresh at once, upstream is asked once and every other one is told why not."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Any
+
+from celery import Celery
+from pytest_celery import CeleryTestSetup
+
+from tests.cluster.cluster import Cluster, send
+
+MESSAGES, SENDERS = 200, 4
+
+
+def send_all_at_once(app: Celery) -> list[Any]:
+    """Publish the messages from several threads that begin together."""
+    together = threading.Barrier(SENDERS)
+
+    def publish(_number: int) -> list[Any]:
+        together.wait(10)
+        return [send(app) for _ in range(MESSAGES // SENDERS)]
+
+    with ThreadPoolExecutor(SENDERS) as threads:
+        return list(chain.from_iterable(threads.map(publish, range(SENDERS))))
+
+
+def results_of(cluster: Cluster, sent: list[Any], at_least: int) -> list[dict[str, Any]]:
+    """Wait until so many of the tasks have ended, all of them well."""
+
+    def ended() -> list[Any] | None:
+        ready = [task for task in sent if task.ready()]
+        return ready if len(ready) >= at_least else None
+
+    ready = cluster.wait_until(ended, f"{at_least} of {len(sent)} messages are done", 60)
+    assert {task.state for task in ready} == {"SUCCESS"}
+    return [task.result for task in ready]
+
+
+def test_200_messages_at_once_make_one_request_and_199_say_why_they_skipped(
+    cluster: Cluster, celery_setup: CeleryTestSetup
+) -> None:
+    assert celery_setup.ready(control=True)
+    before = len(cluster.runs())
+
+    results = results_of(cluster, send_all_at_once(celery_setup.app), MESSAGES)
+
+    assert cluster.standin.requests()["received"] == 1
+    assert [result["outcome"] for result in results].count("refreshed") == 1
+    skipped = [result for result in results if result["outcome"] == "skipped"]
+    assert len(skipped) == MESSAGES - 1
+    for result in skipped:
+        if result["reason"] == "fresh":
+            assert 0 <= result["age_seconds"] < 60
+            assert result["revision"] >= 1
+        else:
+            assert (result["reason"], result["holder"][:7]) == ("held", "worker@")
+    assert len(cluster.runs()) == before + 1
+
+
+def test_while_upstream_takes_its_time_all_others_are_told_who_is_refreshing(
+    cluster: Cluster, celery_setup: CeleryTestSetup
+) -> None:
+    cluster.standin.answer(gate={"hold": True})
+
+    sent = send_all_at_once(celery_setup.app)
+    results = results_of(cluster, sent, MESSAGES - 1)
+
+    (running,) = [run for run in cluster.runs() if run["state"] == "running"]
+    assert {(result["outcome"], result["reason"], result["holder"]) for result in results} == {
+        ("skipped", "held", running["worker"])
+    }
+    cluster.standin.release()
+    results = results_of(cluster, sent, MESSAGES)
+    assert [result["outcome"] for result in results].count("refreshed") == 1
+    assert cluster.standin.requests()["received"] == 1
+
+
+def test_a_message_on_fresh_prices_asks_upstream_for_nothing(
+    cluster: Cluster, celery_setup: CeleryTestSetup
+) -> None:
+    assert send(celery_setup.app).get(timeout=20)["outcome"] == "refreshed"
+    cluster.standin.forget()
+
+    again = send(celery_setup.app).get(timeout=20)
+
+    assert (again["outcome"], again["reason"]) == ("skipped", "fresh")
+    assert cluster.standin.requests()["received"] == 0

@@ -1,0 +1,67 @@
+"""Two beats: one leads and sends, the other stands by and takes over when the leader is destroyed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from prices.lease import read_holder
+from prices.redis_client import BEAT_LEADER_KEY
+from tests.cluster.cluster import Cluster
+from tests.cluster.conftest import OpenCluster
+from tests.cluster.nodes import BeatNode
+
+LEASE = 2
+LEADS = "Beat leads now"
+
+
+@pytest.fixture(scope="module")
+def cluster(open_cluster: OpenCluster) -> Iterator[Cluster]:
+    """Two beats with a short lease, and nobody who takes what they send."""
+    with open_cluster("sqlite", PRICE_LOCK_LEASE=str(LEASE)) as cluster:
+        cluster.start_beat("first")
+        cluster.start_beat("second")
+        cluster.wait_until_up()
+        yield cluster
+
+
+def leader_pid(cluster: Cluster) -> int | None:
+    holder = read_holder(cluster.services.redis, BEAT_LEADER_KEY)
+    return int(holder.name.rsplit(":", 1)[1]) if holder else None
+
+
+def test_one_of_two_beats_leads_and_sends_one_message(cluster: Cluster) -> None:
+    cluster.wait_until(cluster.queued, "a message is sent")
+    seen = set()
+    until = cluster.services.redis.time()[0] + 2 * LEASE  # type: ignore[index]
+
+    def watched() -> bool:
+        seen.add(leader_pid(cluster))
+        return bool(cluster.services.redis.time()[0] >= until)  # type: ignore[index]
+
+    cluster.wait_until(watched, "both beats have looked again", 15)
+    assert len(seen) == 1
+    assert cluster.queued() == 1
+    assert sorted(LEADS in node.logs() for node in cluster.nodes.values()) == [False, True]
+
+
+def test_when_the_leader_is_destroyed_the_other_leads_within_two_leases(cluster: Cluster) -> None:
+    (leader,) = [node for node in cluster.nodes.values() if node.process.pid == leader_pid(cluster)]
+    (other,) = [node for node in cluster.nodes.values() if node is not leader]
+    assert isinstance(other, BeatNode)
+
+    leader.kill()
+
+    cluster.wait_until(
+        lambda: leader_pid(cluster) == other.process.pid, "the other leads within two leases", 2 * LEASE
+    )
+    cluster.wait_for_log(other, LEADS, 1)
+
+
+def test_a_leader_that_ends_in_order_lets_another_lead_at_once(cluster: Cluster) -> None:
+    (leader,) = [node for node in cluster.nodes.values() if node.process.status == "running"]
+    newcomer = cluster.start_beat("newcomer")
+    cluster.wait_for_log(newcomer, newcomer.ready_prompt)
+
+    cluster.end(leader)
+
+    cluster.wait_until(lambda: leader_pid(cluster) == newcomer.process.pid, "the newcomer leads", LEASE)

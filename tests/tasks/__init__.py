@@ -1,0 +1,1 @@
+"""Tests of the queue door: its settings, its schedule and its commands."""

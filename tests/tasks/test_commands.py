@@ -1,0 +1,136 @@
+"""The operator's commands: what they print, where they print it, and with which status they end."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from prices.lease import Lease, make_token
+from prices.liveness import say_alive
+from prices.redis_client import LOCK_KEY
+from prices.refresh import refresh_prices
+from prices.services import Services
+from tests.openrouter_standin.client import Standin
+from tests.tasks.conftest import Run
+
+TASKS = (sys.executable, "-m", "tasks")
+
+
+@pytest.fixture
+def env(database_url: str, redis_url: str, standin: Standin) -> dict[str, str]:
+    """The real stores and the stand-in."""
+    return {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "OPENROUTER_BASE_URL": standin.base_url}
+
+
+def json_of(done: "subprocess.CompletedProcess[str]") -> Any:
+    """The one JSON object on stdout, when nothing else is there."""
+    assert len(done.stdout.splitlines()) == 1, done.stdout
+    return json.loads(done.stdout)
+
+
+def test_run_once_refreshes_and_then_says_that_the_prices_are_fresh(
+    env: dict[str, str], run: Run, standin: Standin
+) -> None:
+    first = run(*TASKS, "run-once", "--json", env=env)
+    assert first.returncode == 0, first.stderr
+    told = json_of(first)
+    assert (told["outcome"], told["revision"], told["models"]) == ("refreshed", 1, told["changes"])
+    assert "fetching" in first.stderr  # progress is for people, beside the object
+
+    again = run(*TASKS, "run-once", "--json", env=env)
+    assert again.returncode == 0
+    told = json_of(again)
+    assert (told["outcome"], told["reason"]) == ("skipped", "fresh")
+    assert 0 <= told["age_seconds"] < 60
+
+    forced = run(*TASKS, "run-once", "--force", env=env)
+    assert forced.returncode == 0
+    assert forced.stdout.startswith("refreshed: ")
+    assert standin.requests()["received"] == 2
+
+
+def test_run_once_ends_with_3_when_another_refreshes_and_names_it(
+    env: dict[str, str], run: Run, services: Services, standin: Standin
+) -> None:
+    other = make_token("worker@elsewhere", "task")
+    assert Lease(services.redis, LOCK_KEY, other, lease=services.settings.lock_lease).take() is None
+
+    done = run(*TASKS, "run-once", "--json", "--force", env=env)  # which never passes over the claim
+
+    assert done.returncode == 3, done.stderr
+    told = json_of(done)
+    assert (told["outcome"], told["reason"], told["holder"]) == ("skipped", "held", "worker@elsewhere")
+    assert standin.requests()["received"] == 0
+
+
+def test_run_once_ends_with_1_and_the_reason_when_it_fails(
+    env: dict[str, str], run: Run, standin: Standin
+) -> None:
+    standin.answer(status=500)
+
+    done = run(*TASKS, "run-once", "--json", env=env)
+    assert done.returncode == 1
+    told = json_of(done)
+    assert told["outcome"] == "failed"
+    assert "upstream answered 500" in told["reason"]
+
+    done = run(*TASKS, "run-once", env=env)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("failed: upstream answered 500")
+    assert "Traceback" not in done.stderr
+
+
+def test_run_once_on_a_database_without_tables_says_what_to_run(
+    empty_database_url: str, redis_url: str, run: Run
+) -> None:
+    env = {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url}
+    done = run(*TASKS, "run-once", "--json", env=env)
+    assert done.returncode == 1
+    assert "deploy_migrations.py" in json_of(done)["reason"]
+
+
+def test_status_ends_with_1_while_no_worker_and_no_beat_live(
+    env: dict[str, str], run: Run, services: Services
+) -> None:
+    refresh_prices(services, worker="test")
+
+    done = run(*TASKS, "status", "--json", env=env)
+    assert (done.returncode, done.stderr) == (1, "")
+    told = json_of(done)
+    assert told["status"] == "degraded"
+    assert [told[part]["status"] for part in ("database", "redis", "prices")] == ["ok"] * 3
+    assert [told[part]["status"] for part in ("worker", "beat")] == ["down"] * 2
+    assert told["prices"]["revision"] == 1
+
+    for_people = run(*TASKS, "status", env=env)
+    assert (for_people.returncode, for_people.stderr) == (1, "")
+    lines = {line.split()[0]: line for line in for_people.stdout.splitlines()}
+    assert lines["status"].split() == ["status", "degraded"]
+    assert "no worker" in lines["worker"]
+    assert "revision 1" in for_people.stdout
+
+
+def test_status_ends_with_0_when_all_is_well(env: dict[str, str], run: Run, services: Services) -> None:
+    refresh_prices(services, worker="test")
+    for kind in ("worker", "beat"):
+        say_alive(services.redis, kind, f"{kind}@here")
+
+    done = run(*TASKS, "status", "--json", env=env)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json_of(done)["status"] == "healthy"
+
+
+def test_status_ends_with_1_while_redis_is_away(env: dict[str, str], run: Run) -> None:
+    done = run(*TASKS, "status", "--json", env={**env, "REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert done.returncode == 1, done.stderr
+    assert json_of(done)["redis"]["status"] == "down"
+
+
+def test_status_ends_with_2_while_the_database_is_away(run: Run) -> None:
+    done = run(*TASKS, "status", "--json")
+    assert done.returncode == 2, done.stderr
+    told = json_of(done)
+    assert (told["status"], told["database"]["status"]) == ("unhealthy", "down")
