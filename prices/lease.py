@@ -66,7 +66,7 @@ class Holder:
         return self.token.split("|", 1)[0]
 
     def since(self, now: float) -> timedelta | None:
-        """For how long it has been held, by the clocks of holder and asker (Unix seconds); for people only."""
+        """For how long it has been held, by the clocks of holder and asker (Unix seconds): for people."""
         parts = self.token.split("|")
         if len(parts) < 4 or not (parts[2].isascii() and parts[2].isdigit()):
             return None

@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -42,11 +43,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One real Redis for the tests that only use it; those that break it start their own."""
-    with (
-        contextlib.closing(Guardian()) as guardian,  # ends it also when the tests are killed
-        RedisServer(tmp_path_factory.mktemp("redis"), persistent=False, spawn=guardian.spawn) as server,
-    ):
-        yield server
+    with contextlib.closing(Guardian()) as guardian:  # ends it also when the tests are killed
+
+        def spawn(command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+            return guardian.spawn(command, output=output)
+
+        with RedisServer(tmp_path_factory.mktemp("redis"), persistent=False, spawn=spawn) as server:
+            yield server
 
 
 @pytest.fixture
