@@ -15,7 +15,7 @@ VERB := $(or $(firstword $(MAKECMDGOALS)),run)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo test check bench requirements clean python chromium
+.PHONY: help run demo test check bench pictures requirements clean python chromium
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ check: $(VENV)/.installed-dev ## lint, format, types, and which module may impor
 
 bench: $(VENV)/.installed-dev ## measure this beside its alternatives, as one table of ratios
 	@$(BIN)/python -m bench
+
+pictures: $(VENV)/.installed-dev chromium ## make the README's pictures anew, from the running product
+	@$(BIN)/python docs/pictures/make.py
 
 requirements: $(VENV)/.installed-dev ## pin the requirements anew (UV_ARGS=--upgrade for newer versions)
 	@$(PIN) requirements.in -o requirements.txt

@@ -1,6 +1,7 @@
 """A cluster of local processes over one Redis, one database and one stand-in upstream."""
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -10,20 +11,23 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
 from kombu import pools
+from redis.exceptions import RedisError
 from sqlalchemy import select, update
 
 from local.guardian import Guardian
 from local.ports import HOST, free_port
 from local.procfile import read_procfile, without_shell
 from prices import queries
-from prices.database import reading, writing
+from prices.database import reading, utc_now, writing
 from prices.models import catalogue, refresh_runs
 from prices.publication import read_stamp
+from prices.redis_client import FRESH_KEY
 from prices.services import Services
 from prices.settings import ROOT, Settings
 from tests.cluster.nodes import (
@@ -225,9 +229,12 @@ class Cluster:
         return self.runs()[-1]
 
     def make_stale(self) -> None:
-        """Make the prices due, as time would."""
+        """Make the prices due, as time would: they are a day old, and the mark in Redis has ended."""
         with writing(self.services.engine) as connection:
-            connection.execute(update(catalogue).values(refreshed_at=None))
+            yesterday = utc_now(connection) - timedelta(days=1)
+            connection.execute(update(catalogue).values(refreshed_at=yesterday))
+        with contextlib.suppress(RedisError):
+            self.services.redis.delete(FRESH_KEY)
 
     def published_is_current(self) -> bool:
         """Whether Redis holds what the database says."""
