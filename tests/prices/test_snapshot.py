@@ -2,6 +2,7 @@
 
 import gzip
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,8 @@ class Watched:
             return catalogue_state(*given)
 
         monkeypatch.setattr(publication, "read_stamp", counted_stamp)
+        monkeypatch.setattr(snapshot, "NEWS_SECONDS", 10)  # a busy machine is no failure
+        monkeypatch.setattr(snapshot, "FIRST_SECONDS", 10)
         monkeypatch.setattr(snapshot, "catalogue_state", counted_state)
 
     def after(self, seconds: float) -> "snapshot.Snapshot":
@@ -66,7 +69,7 @@ def watched(stores: Services, monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 
 def publish(stores: Services) -> None:
-    publish_current(stores.redis, stores.engine, stores.settings.markup)
+    publish_current(stores.redis, stores.engine, stores.settings)
 
 
 def without_database(services: Services) -> Services:
@@ -236,14 +239,33 @@ def test_a_revision_is_fetched_by_one_thread_while_the_others_are_served_from_me
         return read(*given)
 
     monkeypatch.setattr(publication, "read_stamp", slow)
+    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 0.04)
     watched.clock.now += 1
-    with ThreadPoolExecutor(1) as pool:
-        slow_one = pool.submit(watched.reader.current)
-        assert asking.wait(10)
-        assert watched.reader.current() is first
-        go_on.set()
-        assert slow_one.result(10).stamp == first.stamp
-    assert watched.asked == 2
+    with ThreadPoolExecutor(8) as pool:
+        served = [pool.submit(watched.reader.current) for _ in range(8)]
+        assert all(one.result(10) is first for one in served)  # while the answer is not there yet
+    assert asking.is_set()
+    go_on.set()
+    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 10)
+    assert watched.after(1).stamp == first.stamp
+    assert watched.asked in (2, 3)  # the one that was slow, and the one after it unless they met
+
+
+def test_a_request_waits_for_slow_stores_no_longer_than_its_bound(
+    stores: Services, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(stores.engine, model("a/one"))
+    watched.after(0)
+    go_on = threading.Event()
+    monkeypatch.setattr(publication, "read_stamp", lambda *_: go_on.wait(20) and None)
+    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 0.04)
+    began = time.monotonic()
+    for _request in range(20):  # within the second after the first one's wait, nobody waits again
+        assert list(watched.after(0.01).documents) == ["a/one"]
+    for _second in range(3):
+        watched.after(1)
+    go_on.set()
+    assert time.monotonic() - began < 5 * 0.04 + 1
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
