@@ -12,7 +12,7 @@ from prices import publication
 from prices.database import make_engine, reading, utc_now, writing
 from prices.models import catalogue
 from prices.publication import make_publication, publish, publish_current
-from prices.redis_client import FRESH_KEY, LOCK_KEY
+from prices.redis_client import FRESH_KEY, LOCK_KEY, make_redis
 from prices.refresh import Refresh, RefreshFailedError, refresh_prices
 from prices.services import Services
 from tests.prices.ledger import INTERVAL, fill
@@ -48,7 +48,7 @@ def make_older(services: Services, by: timedelta) -> None:
 
 def commands_of(services: Services, act: Callable[[], object]) -> list[str]:
     """What was sent to Redis meanwhile; not what a script does there."""
-    with services.redis.monitor() as monitor:
+    with make_redis(services.settings.redis_url) as watching, watching.monitor() as monitor:
         act()
         services.redis.echo("the end")
         seen: list[str] = []

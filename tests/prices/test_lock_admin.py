@@ -51,7 +51,7 @@ def test_a_claim_is_shown_in_both_stores_under_one_token(stores: Services) -> No
         assert 0 < (shown.redis_seconds_left or 0) <= 60
         assert 0 <= (shown.run_seconds or 0) < 30
         assert 0 <= (shown.heartbeat_seconds or 0) < 30
-    assert show_lock(stores) == LockState()
+    assert show_lock(stores).redis_token is None
 
 
 def test_without_redis_the_databases_word_is_shown_and_the_trouble_told(stores: Services) -> None:

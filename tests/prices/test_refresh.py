@@ -383,7 +383,7 @@ def test_a_worker_that_stood_still_while_it_fetched_commits_nothing_and_its_body
 
 
 def test_a_failed_refresh_says_how_long_upstream_asked_to_wait(services: Services, standin: Standin) -> None:
-    standin.answer({"status": 429, "headers": {"Retry-After": "77"}})
+    standin.answer(status=429, headers={"Retry-After": "77"})
     with pytest.raises(RefreshFailedError, match="429") as failure:
         refresh_prices(services, worker="test")
     assert failure.value.retry_after == 77
