@@ -201,7 +201,9 @@ def test_a_body_that_waited_never_begins_before_the_last_revision(engine: Engine
     fill(engine, model("a/one", prompt="1"))
     fill(engine, model("a/one", prompt="2"), age=timedelta(hours=1))
     with reading(engine) as connection:
-        rows = connection.execute(select(price_intervals).where(price_intervals.c.revision_to.is_(None))).all()
+        rows = connection.execute(
+            select(price_intervals).where(price_intervals.c.revision_to.is_(None))
+        ).all()
         times = connection.scalars(select(revisions.c.committed_at).order_by(revisions.c.revision)).all()
     assert all(row.valid_to is None or row.valid_from <= row.valid_to for row in rows)
     assert times == sorted(times)
