@@ -1,4 +1,4 @@
-"""The received body, kept in both stores until it is committed: what fails here costs a fetch, never a run."""
+"""The received body, kept in both stores until it is committed: a failure costs a fetch, never a run."""
 
 import gzip
 from datetime import timedelta
