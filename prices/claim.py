@@ -180,10 +180,13 @@ def claim(
 def _take(lock: Lease, unless: str | None) -> tuple[Holder | Barred | None, bool]:
     """Take the Redis lock: why not otherwise, and whether Redis was out of reach."""
     try:
-        return lock.take(unless=unless), False
+        refused = lock.take(unless=unless)
+        if isinstance(refused, Barred) and not refused.value.isdecimal():
+            refused = lock.take()  # no publication wrote that mark
     except RedisUnavailableError as error:
         log.warning("Redis is out of reach, the database alone decides", reason=in_full(error))
         return None, True
+    return refused, False
 
 
 def _release(lock: Lease, run_id: int | None) -> None:

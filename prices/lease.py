@@ -17,11 +17,12 @@ from prices.errors import RedisUnavailableError
 from prices.redis_client import redis_errors
 
 # Taken: an empty answer. Held: the holder's token and the milliseconds left. Barred: the same of the
-# key that bars, behind an empty token. No holder of ours is without end: such a key was set by hand.
+# key that bars, behind an empty token. No key of ours is without end: such a one was set by hand.
 _TAKE: Final = """
 if KEYS[2] then
   local bar = redis.call('GET', KEYS[2])
-  if bar then return {'', redis.call('PTTL', KEYS[2]), bar} end
+  local bar_left = redis.call('PTTL', KEYS[2])
+  if bar and bar_left ~= -1 then return {'', bar_left, bar} end
 end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then

@@ -48,13 +48,13 @@ class Stash:
 
     def get(self, after_run_id: int) -> tuple[bytes, timedelta] | None:
         """Give the body that a run after `after_run_id`, the last committed, received, and its age."""
-        try:
-            for find in (self._find_in_redis, self._find_in_database):
+        for find in (self._find_in_redis, self._find_in_database):
+            try:
                 found = find()
                 if found and found[0].source == self._source and found[0].run_id > after_run_id:
                     return gzip.decompress(found[0].packed), found[1]
-        except (PricesError, OSError, EOFError, zlib.error) as error:
-            log.warning("The stash could not be read", reason=in_full(error))
+            except (PricesError, OSError, EOFError, zlib.error) as error:
+                log.warning("The stash could not be read", reason=in_full(error))
         return None
 
     def forget(self) -> None:

@@ -59,7 +59,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     engine = make_engine(Settings.from_env({"DATABASE_URL": url}).database_url)
     with writing(engine) as connection:
         connection.execute(
-            text("TRUNCATE revisions, price_intervals, language_models, refresh_runs RESTART IDENTITY")
+            text(
+                "TRUNCATE revisions, price_intervals, language_models, refresh_runs, received_bodies"
+                " RESTART IDENTITY"
+            )
         )
         connection.execute(update(catalogue).values(**EMPTY_CATALOGUE))
     engine.dispose()

@@ -13,12 +13,15 @@ from tests.prices.lists import body
 
 INTERVAL = timedelta(hours=3)
 LEASE = timedelta(seconds=60)
+AT_ONCE = timedelta(0)
+"""The age of a body that was just received."""
 
 
 def try_to_start(engine: Engine, worker: str = "w1", **other: Any) -> Started | Fresh | Busy:
     """Ask whether a run may start; forced, unless told otherwise."""
     asked: dict[str, Any] = {
         "worker": worker,
+        "token": f"{worker}|-|0123456789abcdef",
         "task_id": None,
         "attempt": 0,
         "forced": True,
@@ -37,7 +40,7 @@ def started(engine: Engine, **other: Any) -> int:
     return decided.run_id
 
 
-def fill(engine: Engine, *models: Any, **envelope: Any) -> Counts:
+def fill(engine: Engine, *models: Any, age: timedelta = AT_ONCE, **envelope: Any) -> Counts:
     """Commit a list of models by a run of its own."""
     received = body(*models, **envelope)
-    return commit(engine, started(engine), parse(received), received, 0.1)
+    return commit(engine, started(engine), parse(received), received, age, 0.1)

@@ -1,5 +1,6 @@
 """What a received list changes: each model stands in one place, and a garbled row changes nothing."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given, settings
@@ -9,6 +10,8 @@ from prices.changes import CatalogueDiff, compare
 from prices.language_model import LanguageModel
 from prices.openrouter import OpenRouterList
 from tests.prices.lists import listed, model
+
+EVENING = datetime(2026, 8, 6, 18, tzinfo=UTC)
 
 
 def stored(read: OpenRouterList) -> dict[str, LanguageModel]:
@@ -24,12 +27,12 @@ def slugs(diff: CatalogueDiff) -> dict[str, list[str]]:
 
 
 def between(before: OpenRouterList, after: OpenRouterList) -> dict[str, list[str]]:
-    return slugs(compare(stored(before), {}, after))
+    return slugs(compare(stored(before), {}, after, EVENING))
 
 
 def test_the_same_list_changes_nothing() -> None:
     same = listed(model("a/one"), model("a/two"))
-    diff = compare(stored(same), {}, same)
+    diff = compare(stored(same), {}, same, EVENING)
     assert (diff.is_empty, diff.changes) == (True, 0)
 
 
@@ -42,7 +45,7 @@ def test_every_kind_of_change_is_told_apart_and_the_row_is_kept() -> None:
         model("a/back"),
         model("a/new"),
     )
-    diff = compare(stored(before), {"a/back": 7}, after)
+    diff = compare(stored(before), {"a/back": 7}, after, EVENING)
     assert slugs(diff) == {
         "added": ["a/new"],
         "returned": ["a/back"],
@@ -56,7 +59,7 @@ def test_every_kind_of_change_is_told_apart_and_the_row_is_kept() -> None:
 
 def test_another_place_in_the_list_is_an_edit_and_no_change() -> None:
     one, two = model("a/one"), model("a/two")
-    diff = compare(stored(listed(one, two)), {}, listed(two, one))
+    diff = compare(stored(listed(one, two)), {}, listed(two, one), EVENING)
     assert slugs(diff) == {"edited": ["a/two", "a/one"]}
     assert (diff.changes, diff.is_empty) == (0, False)
 
@@ -82,7 +85,7 @@ def test_a_garbled_row_leaves_its_model_as_it_is_and_adds_none() -> None:
 
 def test_a_tombstone_whose_row_is_garbled_does_not_return() -> None:
     after = listed(model("a/one"), model("a/back", prompt="NaN"))
-    assert slugs(compare(stored(listed(model("a/one"))), {"a/back": 7}, after)) == {}
+    assert slugs(compare(stored(listed(model("a/one"))), {"a/back": 7}, after, EVENING)) == {}
 
 
 def test_a_window_that_rotates_is_an_edit_and_no_change() -> None:
@@ -94,7 +97,18 @@ def test_a_window_that_rotates_is_an_edit_and_no_change() -> None:
         listed(model("a/b", prompt=prompt, pricing={"overrides": windows}))
         for prompt in ("0.000001", "0.000003")
     )
-    assert between(morning, evening) == {"edited": ["a/b"]}
+    diff = compare(stored(morning), {}, evening, EVENING)
+    assert slugs(diff) == {"edited": ["a/b"]}
+    (edited,) = diff.edited
+    assert edited.schedule.base["prompt"].text == "0.000001"  # what the window hides still holds
+
+
+def test_a_base_price_that_moves_outside_its_window_is_a_change() -> None:
+    windows = [{"utc_start": 0, "utc_end": 1200, "prompt": "0.000001"}]
+    before, after = (
+        listed(model("a/b", prompt=prompt, pricing={"overrides": windows})) for prompt in ("0.1", "0.2")
+    )
+    assert between(before, after) == {"repriced": ["a/b"]}
 
 
 ROWS = st.lists(
@@ -117,7 +131,7 @@ def read_of(rows: list[tuple[str, str, int]]) -> OpenRouterList:
 @given(ROWS, ROWS)
 def test_each_model_stands_in_one_place_and_a_diff_applied_leads_to_the_list(before: Any, after: Any) -> None:
     known, read = stored(read_of(before)), read_of(after)
-    diff = compare(known, {}, read)
+    diff = compare(known, {}, read, EVENING)
 
     touched = [slug for found in slugs(diff).values() for slug in found]
     assert len(touched) == len(set(touched))

@@ -1,6 +1,7 @@
 """The commit of a refresh: whole, or not at all."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,13 +11,22 @@ from prices import queries
 from prices.commit import MAX_NAMED_ROWS, commit
 from prices.database import reading, utc_now, writing
 from prices.errors import ClaimLostError, DatabaseUnavailableError
-from prices.models import catalogue, language_models, metadata, price_intervals, refresh_runs, revisions
+from prices.models import (
+    catalogue,
+    language_models,
+    metadata,
+    price_intervals,
+    received_bodies,
+    refresh_runs,
+    revisions,
+)
 from prices.openrouter import parse
 from prices.runs import finish_run
-from tests.prices.ledger import LEASE, fill, started
+from prices.stash import Stash
+from tests.prices.ledger import AT_ONCE, LEASE, fill, started
 from tests.prices.lists import body, model
 
-CONTENT = (catalogue, language_models, price_intervals, revisions)
+CONTENT = (catalogue, language_models, price_intervals, revisions, received_bodies)
 
 
 def content(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
@@ -47,7 +57,7 @@ def run_row(engine: Engine, run: int) -> dict[str, Any]:
 def test_a_commit_writes_the_list_and_closes_its_run_with_counts(engine: Engine) -> None:
     run = started(engine)
     received = body(model("a/one"), model("a/bad", prompt="NaN"), model("a/two"), total_count=3)
-    counts = commit(engine, run, parse(received), received, 1.25)
+    counts = commit(engine, run, parse(received), received, AT_ONCE, 1.25)
     assert (counts.revision, counts.models, counts.changes, counts.skipped_rows) == (1, 2, 2, 1)
     assert list(served(engine)) == ["a/one", "a/two"]
     row = run_row(engine, run)
@@ -103,9 +113,9 @@ def test_a_superseded_run_writes_nothing(engine: Engine) -> None:
     before = content(engine)
     received = body(model("a/one", prompt="9"), model("a/two"))
     with pytest.raises(ClaimLostError):
-        commit(engine, first, parse(received), received, 0.1)
+        commit(engine, first, parse(received), received, AT_ONCE, 0.1)
     assert content(engine) == before
-    assert commit(engine, second, parse(received), received, 0.1).changes == 2
+    assert commit(engine, second, parse(received), received, AT_ONCE, 0.1).changes == 2
 
 
 def test_a_run_that_was_closed_by_another_writes_nothing(engine: Engine) -> None:
@@ -116,7 +126,7 @@ def test_a_run_that_was_closed_by_another_writes_nothing(engine: Engine) -> None
     before = content(engine)
     received = body(model("a/two"))
     with pytest.raises(ClaimLostError, match="closed by another"):
-        commit(engine, run, parse(received), received, 0.1)
+        commit(engine, run, parse(received), received, AT_ONCE, 0.1)
     assert content(engine) == before
 
 
@@ -136,12 +146,12 @@ def test_a_commit_that_fails_partway_leaves_nothing(table: str, engine: Engine) 
 
     event.listen(engine, "after_cursor_execute", fail)
     with pytest.raises(DatabaseUnavailableError):
-        commit(engine, run, parse(received), received, 0.1)
+        commit(engine, run, parse(received), received, AT_ONCE, 0.1)
     event.remove(engine, "after_cursor_execute", fail)
 
     assert content(engine) == before
     assert run_row(engine, run)["state"] == "running"
-    assert commit(engine, run, parse(received), received, 0.1).changes == 3
+    assert commit(engine, run, parse(received), received, AT_ONCE, 0.1).changes == 3
     assert served(engine) == {"a/one": "9", "a/two": "0.000001"}
 
 
@@ -165,10 +175,47 @@ def test_a_model_that_left_and_came_back_keeps_its_row_and_its_history(engine: E
 
 
 def test_the_base_price_hidden_by_a_window_is_learned_when_the_window_ends(engine: Engine) -> None:
-    siesta = {"overrides": [{"utc_start": 1200, "utc_end": 1500, "prompt": "0.000001"}]}
-    fill(engine, model("a/siesta", prompt="0.000001", pricing=siesta))  # read within the window
-    fill(engine, model("a/siesta", prompt="0.000002", pricing=siesta))  # read after it
+    with reading(engine) as connection:
+        now = utc_now(connection)
+    begins, ends = (now - timedelta(minutes=minutes) for minutes in (90, 30))
+    window = {"utc_start": int(f"{begins:%H%M}"), "utc_end": int(f"{ends:%H%M}"), "prompt": "0.000001"}
+    siesta = {"overrides": [window]}
+    fill(engine, model("a/siesta", prompt="0.000001", pricing=siesta), age=timedelta(hours=1))  # within it
+    fill(engine, model("a/siesta", prompt="0.000002", pricing=siesta))  # after it
     assert served(engine) == {"a/siesta": "0.000002"}
+
+
+def test_a_body_is_confirmed_and_valid_from_when_it_was_received(engine: Engine) -> None:
+    hour = timedelta(hours=1)
+    fill(engine, model("a/one"), age=hour)
+    with reading(engine) as connection:
+        now = utc_now(connection)
+        (current,) = queries.current_prices(connection)
+        state = queries.catalogue_state(connection)
+        (known,) = connection.execute(select(revisions)).all()
+    assert state.refreshed_at == current.valid_from == known.committed_at
+    assert hour <= now - current.valid_from < hour + LEASE
+
+
+def test_a_body_that_waited_never_begins_before_the_last_revision(engine: Engine) -> None:
+    fill(engine, model("a/one", prompt="1"))
+    fill(engine, model("a/one", prompt="2"), age=timedelta(hours=1))
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(price_intervals).where(price_intervals.c.revision_to.is_(None))
+        ).all()
+        times = connection.scalars(select(revisions.c.committed_at).order_by(revisions.c.revision)).all()
+    assert all(row.valid_to is None or row.valid_from <= row.valid_to for row in rows)
+    assert times == sorted(times)
+
+
+def test_a_commit_forgets_the_stashed_body(engine: Engine) -> None:
+    Stash(None, engine, "https://upstream.test", timedelta(hours=1)).put(started(engine), b"x")
+    with writing(engine) as connection:
+        connection.execute(update(refresh_runs).values(heartbeat_at=utc_now(connection) - 2 * LEASE))
+    fill(engine, model("a/one"))
+    with reading(engine) as connection:
+        assert connection.execute(select(received_bodies)).all() == []
 
 
 def test_texts_of_every_kind_are_stored_as_they_came(engine: Engine) -> None:
@@ -184,7 +231,7 @@ def test_only_some_of_many_skipped_rows_are_named_and_all_are_counted(engine: En
     run = started(engine)
     bad = [model(f"a/bad-{number}", prompt="NaN") for number in range(MAX_NAMED_ROWS + 5)]
     received = body(model("a/one"), *bad)
-    assert commit(engine, run, parse(received), received, 0.1).skipped_rows == MAX_NAMED_ROWS + 5
+    assert commit(engine, run, parse(received), received, AT_ONCE, 0.1).skipped_rows == MAX_NAMED_ROWS + 5
     assert len(json.loads(run_row(engine, run)["skipped"])) == MAX_NAMED_ROWS
 
 

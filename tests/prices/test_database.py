@@ -189,10 +189,11 @@ def test_the_tables_keep_their_promises(engine: Engine) -> None:
     promises: list[Callable[[Any], Any]] = [
         lambda connection: connection.execute(
             refresh_runs.insert().from_select(
-                ["state", "worker", "attempt", "forced", "degraded", "started_at", "heartbeat_at"],
+                ["state", "worker", "token", "attempt", "forced", "degraded", "started_at", "heartbeat_at"],
                 select(
                     refresh_runs.c.state,
                     refresh_runs.c.worker,
+                    refresh_runs.c.token,
                     refresh_runs.c.attempt,
                     refresh_runs.c.forced,
                     refresh_runs.c.degraded,

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from prices import health
 from prices.database import make_engine, utc_now, writing
 from prices.errors import DatabaseUnavailableError
-from prices.health import overall, report
+from prices.health import HealthReporter, overall
 from prices.lease import Lease, make_token
 from prices.liveness import say_alive
 from prices.models import catalogue
@@ -33,6 +33,10 @@ def lively(stores: Services) -> Services:
     say_alive(stores.redis, "beat", "celerybeat@host")
     Lease(stores.redis, BEAT_LEADER_KEY, make_token("celerybeat@host"), lease=timedelta(seconds=60)).take()
     return stores
+
+
+def report(services: Services) -> dict[str, Any]:
+    return HealthReporter(services).report()
 
 
 def age(services: Services, by: timedelta) -> None:
@@ -153,8 +157,9 @@ def hung_database(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_database_that_hangs_is_told_as_down_in_time_and_hides_nothing_else(
     lively: Services, hung_database: threading.Event
 ) -> None:
+    reporter = HealthReporter(lively)
     for _probe in range(8):
-        told = report(lively)
+        told = reporter.report()
         assert (told["database"]["status"], told["database"]["reason"]) == ("down", "no answer within 0.1 s")
         assert told["redis"]["status"] == "ok"
 
@@ -171,6 +176,7 @@ def test_probes_of_a_database_that_hangs_do_not_pile_up(
         return check(*given)
 
     monkeypatch.setattr(health, "check_database", counted)
+    reporter = HealthReporter(lively)
     for _probe in range(8):
-        report(lively)
+        reporter.report()
     assert len(begun) == 1

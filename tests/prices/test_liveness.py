@@ -1,7 +1,5 @@
 """Signs of life in Redis."""
 
-import time
-
 import pytest
 from redis import Redis
 
@@ -9,6 +7,7 @@ from prices import liveness
 from prices.errors import RedisUnavailableError
 from prices.liveness import ALIVE_SECONDS, BEAT_SECONDS, FORGET_SECONDS, Heart, forget, say_alive, who_lives
 from prices.redis_client import HEARTBEAT_KEY
+from tests.prices.made_clock import MadeClock
 
 WORKERS = HEARTBEAT_KEY.format(kind="worker")
 
@@ -49,26 +48,23 @@ def test_a_list_that_nobody_writes_goes_away_by_itself(redis: Redis) -> None:
     assert 0 < redis.ttl(WORKERS) <= FORGET_SECONDS
 
 
-def test_a_heart_speaks_at_most_every_ten_seconds(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    heart = Heart(redis, "worker", "w1")
+def test_a_heart_speaks_at_most_every_ten_seconds(redis: Redis) -> None:
+    clock = MadeClock()
+    heart = Heart(redis, "worker", "w1", clock)
     heart.beat()
     redis.flushall()
-    now += BEAT_SECONDS - 0.1
+    clock.stand_still(BEAT_SECONDS - 0.1)
     heart.beat()
     assert who_lives(redis, "worker") == {}
-    now += 0.1
+    clock.stand_still(0.1)
     heart.beat()
     assert list(who_lives(redis, "worker")) == ["w1"]
     heart.stop()
     assert who_lives(redis, "worker") == {}
 
 
-def test_without_redis_a_heart_says_so_and_does_not_try_again_at_once(
-    no_redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heart = Heart(no_redis, "worker", "w1")
+def test_without_redis_a_heart_says_so_and_does_not_try_again_at_once(no_redis: Redis) -> None:
+    heart = Heart(no_redis, "worker", "w1", MadeClock())
     with pytest.raises(RedisUnavailableError):
         heart.beat()
     heart.beat()

@@ -1,5 +1,6 @@
 """Prices as values: the text stays exact and the states are never mixed up."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -159,7 +160,23 @@ DAY = {"utc_start": 30, "utc_end": 1630, "prompt": "0.0000004"}
 def test_a_window_that_comes_into_force_is_no_change() -> None:
     by_night = schedule(DAY, NIGHT, prompt="0.0000002")
     by_day = schedule(DAY, NIGHT, prompt="0.0000004")
-    assert by_night.meaning == by_day.meaning
+    assert by_night.seen_after(by_day, datetime(2026, 8, 6, 20, tzinfo=UTC)).meaning == by_day.meaning
+    assert by_day.seen_after(by_night, datetime(2026, 8, 6, 12, tzinfo=UTC)).meaning == by_night.meaning
+
+
+def test_outside_every_window_the_base_is_what_upstream_says() -> None:
+    before, after = (schedule(NIGHT, prompt=prompt) for prompt in ("0.0000004", "0.0000005"))
+    assert after.seen_after(before, datetime(2026, 8, 6, 12, tzinfo=UTC)) == after
+
+
+def test_a_window_hides_only_the_prices_that_it_sets() -> None:
+    before = schedule(NIGHT, prompt="0.0000004", completion="0.000001")
+    after = schedule(NIGHT, prompt="0.0000002", completion="0.000002")
+    seen = after.seen_after(before, datetime(2026, 8, 6, 20, tzinfo=UTC))
+    assert {name: price.text for name, price in seen.base.items()} == {
+        "prompt": "0.0000004",
+        "completion": "0.000002",
+    }
 
 
 def test_a_change_of_what_no_window_sets_is_one() -> None:

@@ -73,13 +73,13 @@ def test_the_same_time_in_another_content_replaces(redis: Redis) -> None:
 
 
 def test_confirming_moves_the_time_forward_only_and_knows_another_content(redis: Redis) -> None:
-    assert not confirm(redis, Stamp("one", NOON))
+    assert not confirm(redis, Stamp("one", NOON), 1, SECOND)
     publish(redis, Stamp("one", NOON), made(1))
-    assert confirm(redis, Stamp("one", NOON + SECOND))
+    assert confirm(redis, Stamp("one", NOON + SECOND), 1, SECOND)
     assert read_stamp(redis) == Stamp("one", NOON + SECOND)
-    assert confirm(redis, Stamp("one", NOON))
+    assert confirm(redis, Stamp("one", NOON), 1, SECOND)
     assert read_stamp(redis) == Stamp("one", NOON + SECOND)
-    assert not confirm(redis, Stamp("two", NOON + 2 * SECOND))
+    assert not confirm(redis, Stamp("two", NOON + 2 * SECOND), 2, SECOND)
     assert read_stamp(redis) == Stamp("one", NOON + SECOND)
     assert revision_there(redis) == 1
 
@@ -128,13 +128,13 @@ def test_a_publication_with_a_part_missing_is_none(name: str, redis: Redis) -> N
 @pytest.mark.parametrize("what", [*GARBAGE, *(f"without {name}" for name in MISSING)])
 def test_garbage_in_redis_is_replaced_by_the_catalogue(what: str, stores: Services) -> None:
     fill(stores.engine, model("a/one"))
-    publish_current(stores.redis, stores.engine, ONE)
+    publish_current(stores.redis, stores.engine, stores.settings)
     if what in GARBAGE:
         stores.redis.hset(SNAPSHOT_KEY, mapping={"content": "other"} | GARBAGE[what])
     else:
         stores.redis.hdel(SNAPSHOT_KEY, what.removeprefix("without "))
     fill(stores.engine, model("a/one"), model("a/two"))
-    publish_current(stores.redis, stores.engine, ONE)
+    publish_current(stores.redis, stores.engine, stores.settings)
     assert revision_there(stores.redis) == 2
 
 
@@ -149,11 +149,11 @@ def test_the_catalogue_is_published_once_and_then_only_confirmed(
     stores: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(stores.engine, model("a/one"))
-    publish_current(stores.redis, stores.engine, ONE)
+    publish_current(stores.redis, stores.engine, stores.settings)
     monkeypatch.setattr(publication, "make_publication", lambda *_: pytest.fail("made again"))
     before = read_stamp(stores.redis)
     fill(stores.engine, model("a/one"))
-    publish_current(stores.redis, stores.engine, ONE)
+    publish_current(stores.redis, stores.engine, stores.settings)
     after = read_stamp(stores.redis)
     assert before is not None
     assert after is not None
@@ -166,7 +166,7 @@ def test_what_a_paused_holder_made_is_not_published_over_the_present(stores: Ser
     with reading(stores.engine) as connection:
         old = make_publication(connection, ONE)
     fill(stores.engine, model("a/new"))
-    publish_current(stores.redis, stores.engine, ONE)
+    publish_current(stores.redis, stores.engine, stores.settings)
     assert not publish(stores.redis, *old)
     assert revision_there(stores.redis) == 2
 
@@ -182,5 +182,5 @@ def test_a_catalogue_whose_clock_was_set_back_is_published_all_the_same(stores: 
     fill(stores.engine, model("a/one"))
     publish(stores.redis, Stamp("from a clock ahead", datetime.now(UTC) + timedelta(days=300)), made(1))
     fill(stores.engine, model("a/one"), model("a/two"))
-    publish_current(stores.redis, stores.engine, ONE)
+    publish_current(stores.redis, stores.engine, stores.settings)
     assert revision_there(stores.redis) == 2

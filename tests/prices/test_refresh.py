@@ -2,21 +2,25 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from prices import queries
-from prices.database import reading, writing
+from prices.database import make_engine, reading, utc_now, writing
+from prices.errors import DatabaseUnavailableError
 from prices.lease import Lease, make_token
-from prices.models import catalogue, price_intervals, refresh_runs
+from prices.models import catalogue, price_intervals, received_bodies, refresh_runs
 from prices.publication import read_publication
-from prices.redis_client import LOCK_KEY, PAYLOAD_KEY
+from prices.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY, make_redis
 from prices.refresh import RefreshFailedError, refresh_prices
 from prices.services import Services
 from prices.settings import Settings
 from tests.openrouter_standin.client import Standin
+from tests.prices.lists import body, model
+from tests.prices.made_clock import MadeClock
 
 
 def last_run(services: Services) -> dict[str, object]:
@@ -256,3 +260,137 @@ def test_a_database_without_tables_fails_the_run_before_upstream_is_asked(
         refresh_prices(services, worker="test")
     assert standin.requests()["received"] == 0
     assert services.redis.get(LOCK_KEY) is None
+
+
+def age_of_prices(services: Services) -> float:
+    with reading(services.engine) as connection:
+        at = queries.catalogue_state(connection).refreshed_at
+        assert at is not None
+        return (utc_now(connection) - at).total_seconds()
+
+
+def crash_before_commit(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a worker receive a body and find the database gone when it commits."""
+
+    def away(*_args: object, **_kwargs: object) -> None:
+        raise DatabaseUnavailableError("the database failed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prices.refresh.commit", away)
+        with pytest.raises(RefreshFailedError, match="the database failed"):
+            refresh_prices(services, worker="w1")
+
+
+@pytest.mark.parametrize("gone", ["Redis emptied", "Redis away", "database emptied"])
+def test_a_received_body_is_used_whichever_store_kept_it(
+    gone: str, services: Services, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_before_commit(services, monkeypatch)
+    next_one = services
+    if gone == "Redis emptied":
+        services.redis.flushall()
+    elif gone == "Redis away":
+        next_one = replace(services, redis=make_redis("redis://127.0.0.1:1/0"))
+    else:
+        with writing(services.engine) as connection:
+            connection.execute(delete(received_bodies))
+
+    assert refresh_prices(next_one, worker="w2").outcome == "refreshed"
+    assert standin.requests()["received"] == 1
+
+
+def test_a_body_received_while_redis_is_away_is_used_by_the_next(
+    services: Services, services_without_redis: Services, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_before_commit(services_without_redis, monkeypatch)
+    assert refresh_prices(services, worker="w2").outcome == "refreshed"
+    assert standin.requests()["received"] == 1
+
+
+def test_prices_from_a_stashed_body_are_as_old_as_the_body(
+    services: Services, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_before_commit(services, monkeypatch)
+    services.redis.flushall()
+    with writing(services.engine) as connection:
+        received_at = utc_now(connection) - timedelta(hours=2)
+        connection.execute(update(received_bodies).values(received_at=received_at))
+
+    refresh_prices(services, worker="w2")
+
+    assert standin.requests()["received"] == 1
+    assert age_of_prices(services) == pytest.approx(7200, abs=60)
+    left = services.settings.refresh_interval.total_seconds() * 0.9 - 7200
+    assert services.redis.pttl(FRESH_KEY) / 1000 == pytest.approx(left, abs=60)
+
+
+def test_a_forced_refresh_fetches_although_a_body_is_stashed(
+    services: Services, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_before_commit(services, monkeypatch)
+    assert refresh_prices(services, worker="w2", force=True).outcome == "refreshed"
+    assert standin.requests()["received"] == 2
+    make_stale(services)
+    refresh_prices(services, worker="w3")
+    assert standin.requests()["received"] == 3
+
+
+def test_a_body_on_which_two_runs_failed_for_an_unknown_reason_is_fetched_anew(
+    services: Services, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_args: object, **_kwargs: object) -> None:
+        raise MemoryError("nobody knows why")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prices.refresh.commit", crash)
+        for worker in ("w1", "w2"):
+            with pytest.raises(RefreshFailedError, match="MemoryError"):
+                refresh_prices(services, worker=worker)
+    assert standin.requests()["received"] == 1
+    assert refresh_prices(services, worker="w3").outcome == "refreshed"
+    assert standin.requests()["received"] == 2
+
+
+@pytest.mark.parametrize("while_receiving", [True, False])
+def test_a_worker_that_stood_still_while_it_fetched_commits_nothing_and_its_body_is_used(
+    while_receiving: bool, services: Services
+) -> None:
+    clock, fetched = MadeClock(), []
+
+    def slow(_base_url: str, _key: str | None, received: Callable[[int], None]) -> bytes:
+        fetched.append("w1")
+        clock.stand_still(61)
+        if while_receiving:
+            received(1024)
+        return body(model("a/one"))
+
+    paused = replace(services, clock=clock, fetch=slow)
+    with pytest.raises(RefreshFailedError, match="claim lost: it was not renewed for 61 s"):
+        refresh_prices(paused, worker="w1")
+
+    run = last_run(services)
+    assert (run["state"], run["outcome"]) == ("finished", "failed")
+    assert listed_ids(services) == []
+    assert read_publication(services.redis) is None
+
+    def quick(*_given: object) -> bytes:
+        fetched.append("w2")
+        return body(model("a/one"))
+
+    done = refresh_prices(replace(services, fetch=quick), worker="w2")
+    assert done.outcome == "refreshed"
+    assert fetched == (["w1", "w2"] if while_receiving else ["w1"])
+
+
+def test_a_failed_refresh_says_how_long_upstream_asked_to_wait(services: Services, standin: Standin) -> None:
+    standin.answer(status=429, headers={"Retry-After": "77"})
+    with pytest.raises(RefreshFailedError, match="429") as failure:
+        refresh_prices(services, worker="test")
+    assert failure.value.retry_after == 77
+
+
+def test_the_reason_of_a_failure_names_no_address(services: Services) -> None:
+    nowhere = replace(services, engine=make_engine("postgresql+psycopg://u:hunter2@127.0.0.1:1/db"))
+    with pytest.raises(RefreshFailedError) as failure:
+        refresh_prices(nowhere, worker="test")
+    assert str(failure.value) == "the database failed (OperationalError)"

@@ -74,16 +74,18 @@ def test_values_are_read_in_their_units() -> None:
             "PRICE_LOCK_LEASE": "1.5",
             "PRICE_MARKUP": "1.20",
             "LOG_FORMAT": "json",
+            "DATABASE_URL": " postgres://h/db\n",
             "OPENROUTER_API_KEY": f" {SECRET}\n",
         }
     )
     assert read.refresh_interval == timedelta(minutes=30)
+    assert read.database_url == "postgresql+psycopg://h/db"
     assert (read.lock_ttl, read.lock_lease) == (timedelta(seconds=90), timedelta(seconds=1.5))
     assert (str(read.markup), read.log_format, read.upstream_key) == ("1.20", "json", SECRET)
 
 
 WRONG = {
-    "DATABASE_URL": ["mysql://h/db", "nonsense", " postgres://h/db", "sqlite"],
+    "DATABASE_URL": ["mysql://h/db", "nonsense", "sqlite", "postgres://h:port/db"],
     "REDIS_URL": ["http://h", "localhost:6379", "redis://[::1"],
     "OPENROUTER_BASE_URL": ["ftp://h", "openrouter.ai", "https://", "https://["],
     "OPENROUTER_API_KEY": [f"{SECRET}\nX: y", f"{SECRET}é", f"{SECRET}\x7f"],

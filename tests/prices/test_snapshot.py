@@ -2,6 +2,7 @@
 
 import gzip
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,8 @@ class Watched:
             return catalogue_state(*given)
 
         monkeypatch.setattr(publication, "read_stamp", counted_stamp)
+        monkeypatch.setattr(snapshot, "NEWS_SECONDS", 10)  # a busy machine is no failure
+        monkeypatch.setattr(snapshot, "FIRST_SECONDS", 10)
         monkeypatch.setattr(snapshot, "catalogue_state", counted_state)
 
     def after(self, seconds: float) -> "snapshot.Snapshot":
@@ -66,7 +69,13 @@ def watched(stores: Services, monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 
 def publish(stores: Services) -> None:
-    publish_current(stores.redis, stores.engine, stores.settings.markup)
+    publish_current(stores.redis, stores.engine, stores.settings)
+
+
+def settle(reader: SnapshotReader) -> None:
+    """Wait for what the reader still asks in the background: it holds a connection."""
+    for question in list(reader._look._open):
+        question.exception(20)
 
 
 def without_database(services: Services) -> Services:
@@ -236,14 +245,36 @@ def test_a_revision_is_fetched_by_one_thread_while_the_others_are_served_from_me
         return read(*given)
 
     monkeypatch.setattr(publication, "read_stamp", slow)
+    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 0.04)
     watched.clock.now += 1
-    with ThreadPoolExecutor(1) as pool:
-        slow_one = pool.submit(watched.reader.current)
-        assert asking.wait(10)
-        assert watched.reader.current() is first
-        go_on.set()
-        assert slow_one.result(10).stamp == first.stamp
-    assert watched.asked == 2
+    with ThreadPoolExecutor(8) as pool:
+        served = [pool.submit(watched.reader.current) for _ in range(8)]
+        assert all(one.result(10) is first for one in served)  # while the answer is not there yet
+    assert asking.is_set()
+    go_on.set()
+    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 10)
+    assert watched.after(1).stamp == first.stamp
+    settle(watched.reader)
+    assert watched.asked in (2, 3)  # the one that was slow, and the one after it unless they met
+
+
+def test_a_request_waits_for_slow_stores_no_longer_than_its_bound(
+    stores: Services, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(stores.engine, model("a/one"))
+    watched.after(0)
+    go_on = threading.Event()
+    monkeypatch.setattr(publication, "read_stamp", lambda *_: go_on.wait(20) and None)
+    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 0.04)
+    began = time.monotonic()
+    for _request in range(20):  # within the second after the first one's wait, nobody waits again
+        assert list(watched.after(0.01).documents) == ["a/one"]
+    for _second in range(3):
+        watched.after(1)
+    took = time.monotonic() - began
+    go_on.set()
+    settle(watched.reader)
+    assert took < 5 * 0.04 + 1
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -261,6 +292,7 @@ def test_an_instance_without_a_copy_keeps_nobody_waiting_longer_than_one_look(st
 
         with ThreadPoolExecutor(4) as pool:
             waits = list(pool.map(ask, range(4)))
+        settle(reader)
         engine.dispose()
     assert max(waits) < 4
 
@@ -286,6 +318,7 @@ def test_a_database_that_stands_still_keeps_nobody_waiting(postgres_url: str, mi
         finally:
             proxy.thaw()
             asked.exception(10)
+            settle(reader)
             services.engine.dispose()
 
 

@@ -1,4 +1,4 @@
-"""The received body in Redis: kept until it is committed, and never a danger."""
+"""The received body, kept in both stores until it is committed: a failure costs a fetch, never a run."""
 
 import gzip
 from datetime import timedelta
@@ -6,51 +6,143 @@ from datetime import timedelta
 import msgspec
 import pytest
 from redis import Redis
+from sqlalchemy import Engine, select, update
 
+from prices.database import make_engine, reading, utc_now, writing
+from prices.models import received_bodies
 from prices.redis_client import PAYLOAD_KEY
-from prices.stash import StashedBody, drop_body, get_body, put_body
+from prices.stash import Stash, StashedBody
 
 SOURCE = "https://openrouter.ai/api/v1"
 BODY = b'{"data":[1,2,3]}' * 100
 LIFETIME = timedelta(minutes=162)
+MINUTE = timedelta(minutes=1)
+NOWHERE = "postgresql+psycopg://u:p@127.0.0.1:1/db"
 
 
-def test_a_body_comes_back_until_it_is_committed(redis: Redis) -> None:
-    put_body(redis, 7, SOURCE, BODY, LIFETIME)
-    assert get_body(redis, SOURCE, 6) == BODY
-    assert get_body(redis, SOURCE, 6) == BODY
-    assert get_body(redis, SOURCE, 7) is None
-    assert get_body(redis, SOURCE, 8) is None
+@pytest.fixture(params=["redis", "database", "both"])
+def stash(request: pytest.FixtureRequest, redis: Redis, engine: Engine) -> Stash:
+    """A stash on either store alone, or on both."""
+    return {
+        "redis": Stash(redis, make_engine(NOWHERE), SOURCE, LIFETIME),
+        "database": Stash(None, engine, SOURCE, LIFETIME),
+        "both": Stash(redis, engine, SOURCE, LIFETIME),
+    }[request.param]
 
 
-def test_a_body_lives_as_long_as_it_would_be_fresh(redis: Redis) -> None:
-    put_body(redis, 7, SOURCE, BODY, LIFETIME)
+@pytest.fixture
+def both(redis: Redis, engine: Engine) -> Stash:
+    return Stash(redis, engine, SOURCE, LIFETIME)
+
+
+def body_after(stash: Stash, run_id: int) -> bytes | None:
+    found = stash.get(run_id)
+    return found and found[0]
+
+
+def age_in_database(engine: Engine, by: timedelta) -> None:
+    with writing(engine) as connection:
+        connection.execute(update(received_bodies).values(received_at=utc_now(connection) - by))
+
+
+def test_a_body_comes_back_until_it_is_committed(stash: Stash) -> None:
+    assert stash.get(0) is None
+    stash.put(7, BODY)
+    assert body_after(stash, 6) == BODY
+    assert body_after(stash, 6) == BODY
+    assert stash.get(7) is None
+    assert stash.get(8) is None
+
+
+def test_a_body_tells_how_long_ago_it_was_received(redis: Redis, engine: Engine, both: Stash) -> None:
+    both.put(7, BODY)
+    _body, age = both.get(0) or pytest.fail("nothing was kept")
+    assert timedelta(0) <= age < MINUTE
+    redis.pexpire(PAYLOAD_KEY, LIFETIME - 30 * MINUTE)
+    _body, age = both.get(0) or pytest.fail("nothing was kept")
+    assert 30 * MINUTE <= age < 31 * MINUTE
+    redis.flushall()
+    age_in_database(engine, 45 * MINUTE)
+    _body, age = both.get(0) or pytest.fail("nothing was kept")
+    assert 45 * MINUTE <= age < 46 * MINUTE
+
+
+def test_a_body_lives_as_long_as_it_would_be_fresh(redis: Redis, engine: Engine, both: Stash) -> None:
+    both.put(7, BODY)
     assert 9_700_000 < redis.pttl(PAYLOAD_KEY) <= 9_720_000
+    redis.flushall()
+    age_in_database(engine, LIFETIME - MINUTE)
+    assert body_after(both, 0) == BODY
+    age_in_database(engine, LIFETIME + MINUTE)
+    assert both.get(0) is None
 
 
-def test_a_body_from_another_address_is_not_used(redis: Redis) -> None:
-    put_body(redis, 7, "http://stand-in/api/v1", BODY, LIFETIME)
-    assert get_body(redis, SOURCE, 0) is None
+def test_a_body_without_an_end_counts_as_old_as_it_may_be(redis: Redis, both: Stash) -> None:
+    both.put(7, BODY)
+    redis.persist(PAYLOAD_KEY)
+    assert both.get(0) == (BODY, LIFETIME)
 
 
-def test_a_dropped_body_is_gone(redis: Redis) -> None:
-    put_body(redis, 7, SOURCE, BODY, LIFETIME)
-    drop_body(redis)
-    assert get_body(redis, SOURCE, 0) is None
+def test_a_body_from_a_clock_ahead_is_not_younger_than_nothing(engine: Engine) -> None:
+    stash = Stash(None, engine, SOURCE, LIFETIME)
+    stash.put(7, BODY)
+    age_in_database(engine, -MINUTE)
+    assert stash.get(0) == (BODY, timedelta(0))
 
 
-def test_a_later_body_replaces_an_earlier_one(redis: Redis) -> None:
-    put_body(redis, 7, SOURCE, BODY, LIFETIME)
-    put_body(redis, 8, SOURCE, b"later", LIFETIME)
-    assert get_body(redis, SOURCE, 7) == b"later"
+def test_a_body_from_another_address_is_not_used(redis: Redis, engine: Engine, both: Stash) -> None:
+    Stash(redis, engine, "http://stand-in/api/v1", LIFETIME).put(7, BODY)
+    assert both.get(0) is None
+
+
+def test_a_later_body_replaces_an_earlier_one(stash: Stash) -> None:
+    stash.put(7, BODY)
+    stash.put(8, b"later")
+    assert body_after(stash, 7) == b"later"
+
+
+def test_a_rejected_body_is_gone_from_both(both: Stash, redis: Redis, engine: Engine) -> None:
+    both.put(7, BODY)
+    both.reject()
+    assert both.get(0) is None
+    assert redis.get(PAYLOAD_KEY) is None
+    with reading(engine) as connection:
+        assert connection.execute(select(received_bodies)).all() == []
+
+
+def test_a_committed_body_is_gone_from_redis(both: Stash, redis: Redis) -> None:
+    both.put(7, BODY)
+    both.forget()
+    assert redis.get(PAYLOAD_KEY) is None
+
+
+def test_what_redis_lost_the_database_has(both: Stash, redis: Redis) -> None:
+    both.put(7, BODY)
+    redis.flushall()
+    assert body_after(both, 6) == BODY
+
+
+def test_what_redis_could_not_take_the_database_has(no_redis: Redis, engine: Engine) -> None:
+    stash = Stash(no_redis, engine, SOURCE, LIFETIME)
+    stash.put(7, BODY)
+    assert body_after(stash, 6) == BODY
+
+
+def test_an_older_body_in_redis_hides_no_later_one_in_the_database(
+    both: Stash, redis: Redis, engine: Engine
+) -> None:
+    both.put(7, BODY)
+    Stash(None, engine, SOURCE, LIFETIME).put(8, b"later")  # by one who could not reach Redis
+    assert body_after(both, 7) == b"later"
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_without_redis_every_step_passes(known: bool, no_redis: Redis) -> None:
-    redis = None if known else no_redis
-    put_body(redis, 7, SOURCE, BODY, LIFETIME)
-    assert get_body(redis, SOURCE, 0) is None
-    drop_body(redis)
+def test_without_any_store_every_step_passes(known: bool, no_redis: Redis) -> None:
+    stash = Stash(None if known else no_redis, make_engine(NOWHERE), SOURCE, LIFETIME)
+    stash.put(7, BODY)
+    assert stash.get(0) is None
+    stash.forget()
+    stash.reject()
 
 
 PACKED = gzip.compress(BODY)
@@ -67,15 +159,30 @@ GARBAGE = {
 }
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("what", GARBAGE)
-def test_garbage_in_the_stash_is_no_body_and_no_crash(what: str, redis: Redis) -> None:
+def test_garbage_in_redis_is_no_body_and_hides_none(
+    what: str, redis: Redis, engine: Engine, both: Stash
+) -> None:
     redis.set(PAYLOAD_KEY, GARBAGE[what])
-    assert get_body(redis, SOURCE, 0) is None
+    assert both.get(0) is None
+    Stash(None, engine, SOURCE, LIFETIME).put(7, BODY)
+    assert body_after(both, 0) == BODY
 
 
-def test_another_kind_of_key_is_no_body_and_no_crash(redis: Redis) -> None:
+@pytest.mark.parametrize("packed", [b"", b"plain", PACKED[:-9], PACKED[:10] + b"\xff" * 30], ids=len)
+def test_garbage_in_the_database_is_no_body_and_no_crash(packed: bytes, engine: Engine) -> None:
+    stash = Stash(None, engine, SOURCE, LIFETIME)
+    stash.put(7, BODY)
+    with writing(engine) as connection:
+        connection.execute(update(received_bodies).values(packed=packed))
+    assert body_after(stash, 0) in (None, b"")
+
+
+def test_another_kind_of_key_is_no_body_and_no_crash(redis: Redis, both: Stash) -> None:
     redis.lpush(PAYLOAD_KEY, "x")
-    assert get_body(redis, SOURCE, 0) is None
-    drop_body(redis)
-    put_body(redis, 7, SOURCE, BODY, LIFETIME)
-    assert get_body(redis, SOURCE, 0) == BODY
+    assert both.get(0) is None
+    both.forget()
+    both.put(7, BODY)
+    redis.lpush("other", "x")
+    assert body_after(both, 0) == BODY

@@ -18,3 +18,9 @@ def site(page_upstream: Standin, tmp_path: Path) -> Iterator[Site]:
     page_upstream.clear()
     with Site(tmp_path, page_upstream) as site:
         yield site
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a first answer take its time on a busy machine; the bounds have tests of their own."""
+    monkeypatch.setattr("prices.snapshot.FIRST_SECONDS", 20)

@@ -123,8 +123,8 @@ def test_probes_share_a_report_for_a_second(site: Site, monkeypatch: pytest.Monk
         return {"status": "healthy", "number": len(made)}
 
     now = 1000.0
-    monkeypatch.setattr("web.health.health.report", report)
-    monkeypatch.setattr("web.health.time.monotonic", lambda: now)
+    monkeypatch.setattr("prices.health.HealthReporter.report", report)
+    monkeypatch.setattr("web.context.time.monotonic", lambda: now)
     assert [status(client, "/health")[1]["number"] for _ in range(3)] == [1, 1, 1]
     now += 1
     assert status(client, "/health")[1]["number"] == 2
