@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.seeds import INTERVAL, LEASE, Broken, run_seed
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "2000"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "600"))
 CHUNK = 25
 
 
