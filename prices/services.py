@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from redis import Redis
 from sqlalchemy import Engine
 
-from prices import openrouter
+from prices import download
 from prices.clock import Clock, SystemClock
 from prices.database import make_engine
 from prices.redis_client import REDIS_SECONDS, make_redis
@@ -24,7 +24,7 @@ class Services:
     engine: Engine
     redis: Redis
     clock: Clock = field(default_factory=SystemClock)
-    fetch: Fetch = openrouter.fetch
+    fetch: Fetch = download.fetch
 
     @classmethod
     def make(cls, settings: Settings | None = None, *, redis_seconds: float = REDIS_SECONDS) -> "Services":

@@ -1,0 +1,223 @@
+"""Upstream over HTTP: what is asked, of whom, how long and how much."""
+
+import gzip
+import socket
+import threading
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+import pytest
+
+from prices import download
+from prices.download import fetch
+from prices.errors import UpstreamError
+from prices.openrouter import parse
+from tests.openrouter_standin.client import Standin
+from tests.prices.tiny_server import TinyServer
+
+KEY = "sk-or-a-very-secret-key"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+# What is asked, and of whom
+
+
+def test_one_request_says_who_asks_and_brings_the_whole_body(standin: Standin) -> None:
+    received: list[int] = []
+
+    whole = fetch(standin.base_url, None, received.append)
+
+    (request,) = standin.requests()["log"]
+    assert request["path"] == "/api/v1/models"
+    assert request["headers"] == {
+        "user-agent": download.USER_AGENT,
+        "authorization": False,
+        "accept-encoding": "gzip",
+    }
+    assert received[-1] == len(whole)
+    assert received == sorted(received)
+    assert len(parse(whole).models) > 40
+
+
+def asked(answers: Iterator[bytes], seen: list[bytes]) -> TinyServer:
+    def handle(connection: socket.socket) -> None:
+        seen.append(connection.recv(65536))
+        connection.sendall(next(answers))
+
+    return TinyServer(handle)
+
+
+def whole_answer(content: bytes, *headers: bytes) -> bytes:
+    lines = [HEAD, b"Content-Length: %d\r\n" % len(content), b"Connection: close\r\n", *headers]
+    return b"".join([*lines, b"\r\n", content])
+
+
+def moved_to(url: str) -> bytes:
+    return b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % url.encode()
+
+
+def test_the_key_goes_into_the_header(standin: Standin) -> None:
+    seen: list[bytes] = []
+    with asked(repeat(whole_answer(b"{}")), seen) as server:
+        fetch(f"http://127.0.0.1:{server.port}", KEY)
+    assert f"Authorization: Bearer {KEY}\r\n".encode() in seen[0]
+
+
+def test_the_key_follows_a_redirect_on_the_same_host_only() -> None:
+    first: list[bytes] = []
+    other: list[bytes] = []
+    with asked(repeat(whole_answer(b"{}")), other) as elsewhere:
+        target = f"http://127.0.0.1:{elsewhere.port}/models"
+        with asked(iter([moved_to("/v2/models"), moved_to(target)]), first) as server:
+            assert fetch(f"http://127.0.0.1:{server.port}", KEY) == b"{}"
+    assert [KEY.encode() in request for request in first] == [True, True]
+    assert first[1].startswith(b"GET /v2/models ")
+    assert [KEY.encode() in request for request in other] == [False]
+
+
+def test_the_key_does_not_come_back_after_it_was_dropped() -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    there = download._redirected("https://here/models", "https://there/models", headers)
+    assert download._redirected(there, "https://here/models", headers) == "https://here/models"
+    assert "Authorization" not in headers
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://download.ai/api/v1/models", "HTTP://download.ai/", "ftp://download.ai/", "file:///x"],
+)
+def test_a_redirect_away_from_https_is_refused(location: str) -> None:
+    with pytest.raises(UpstreamError, match="redirected away from https"):
+        download._redirected("https://openrouter.ai/api/v1/models", location, {})
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "javascript:1", "http://[", "", "http://"])
+def test_a_redirect_to_nowhere_is_refused_in_one_line(location: str) -> None:
+    with asked(repeat(moved_to(location)), []) as server, pytest.raises(UpstreamError) as refused:
+        fetch(f"http://127.0.0.1:{server.port}", None)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 401}, {"reset": True}, {"redirect": 9}, {"cut": 100}, {"redirect": "ftp://x/"}],
+    ids=lambda fault: next(iter(fault)),
+)
+def test_no_error_shows_the_key(fault: dict[str, Any], standin: Standin) -> None:
+    standin.answer(fault)
+    with pytest.raises(UpstreamError) as refused:
+        fetch(standin.base_url, KEY)
+    error: BaseException | None = refused.value
+    while error is not None:
+        assert KEY not in str(error) + repr(error)
+        error = error.__cause__
+
+
+def test_a_host_that_cannot_be_reached_is_an_upstream_error() -> None:
+    with pytest.raises(UpstreamError, match="upstream could not be read"):
+        fetch("http://127.0.0.1:1/api/v1", KEY)
+
+
+# How long, and how much
+
+
+def dripping(before: bytes, ended: threading.Event) -> TinyServer:
+    """A server that sends `before`, then a byte now and then until the client has gone."""
+
+    def handle(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(before)
+        connection.settimeout(0.02)
+        try:
+            while True:
+                connection.sendall(b"x")
+                try:
+                    if not connection.recv(1):
+                        return
+                except TimeoutError:
+                    continue
+        finally:
+            ended.set()
+
+    return TinyServer(handle)
+
+
+DRIPS = {
+    "headers": HEAD + b"X-Slow: ",
+    "a body of known length": HEAD + b"Content-Length: 1000000\r\n\r\n",
+    "a body of unknown length": HEAD + b"Connection: close\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_an_answer_that_drips_ends_at_the_deadline(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "TOTAL_SECONDS", 0.3)
+    with (
+        dripping(DRIPS[what], threading.Event()) as server,
+        pytest.raises(UpstreamError, match=r"not complete within 0\.3 s"),
+    ):
+        fetch(f"http://127.0.0.1:{server.port}", None)
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_the_connection_of_an_answer_given_up_is_closed(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "TOTAL_SECONDS", 0.3)
+    ended = threading.Event()
+    with dripping(DRIPS[what], ended) as server:
+        with pytest.raises(UpstreamError):
+            fetch(f"http://127.0.0.1:{server.port}", None)
+        assert ended.wait(2), "upstream still sends: the thread and its connection live on"
+
+
+def test_a_server_that_never_answers_times_out(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "READ_SECONDS", 0.2)
+    standin.answer(hang=True)
+    with pytest.raises(UpstreamError, match="did not answer in time"):
+        fetch(standin.base_url, None)
+
+
+@pytest.mark.parametrize("bomb", [False, True])
+def test_a_body_that_grows_beyond_the_limit_is_given_up(
+    bomb: bool, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "MAX_BYTES", 1024 * 1024)
+    standin.answer(size=200 * 1024 * 1024, gzip_bomb=bomb)
+    received: list[int] = []
+    with pytest.raises(UpstreamError, match="larger than 1 MiB"):
+        fetch(standin.base_url, None, received.append)
+    assert received[-1] < 2 * 1024 * 1024
+
+
+def test_the_body_of_a_redirect_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "TOTAL_SECONDS", 2)
+    sent: list[int] = []
+
+    def redirect(connection: socket.socket) -> None:
+        connection.recv(65536)
+        head = b"HTTP/1.1 302 Found\r\nLocation: ftp://nowhere/\r\nContent-Length: 67108864\r\n\r\n"
+        connection.sendall(head)
+        for _ in range(64):
+            connection.sendall(bytes(1024 * 1024))
+            sent.append(1)
+
+    with TinyServer(redirect) as server, pytest.raises(UpstreamError):
+        fetch(f"http://127.0.0.1:{server.port}", None)
+    assert len(sent) < 16, "64 MiB of a redirect's body were read, limit or no limit"
+
+
+def test_a_packed_body_comes_unpacked_and_a_broken_one_is_refused() -> None:
+    packed = gzip.compress(b'{"data":[]}')
+    encoding = b"Content-Encoding: gzip\r\n"
+    answers = [
+        whole_answer(packed, encoding),
+        whole_answer(packed[:-12], encoding),
+        whole_answer(b"no gzip", encoding),
+    ]
+    with asked(iter(answers), []) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        assert fetch(url, None) == b'{"data":[]}'
+        with pytest.raises(UpstreamError):
+            parse(fetch(url, None))
+        with pytest.raises(UpstreamError):
+            fetch(url, None)
