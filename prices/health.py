@@ -90,13 +90,13 @@ def _prices(
         "last_run": run,
         "next_run": _next_run(state.refreshed_at, interval),
     }
+    failure = f"the last run failed: {run['reason']}" if run and run["outcome"] == "failed" else None
     if age is None:
-        return told | {"status": "empty", "reason": "never refreshed"}
+        return told | {"status": "empty", "reason": failure or "never refreshed"}
     if not is_fresh(state.refreshed_at, now, 2 * interval):
-        return told | {"status": "stale", "reason": f"the prices are {age / 3600:.1f} h old"}
-    if run and run["outcome"] == "failed":
-        return told | {"status": "failing", "reason": f"the last run failed: {run['reason']}"}
-    return told
+        why = f", {failure}" if failure else ""
+        return told | {"status": "stale", "reason": f"the prices are {age / 3600:.1f} h old{why}"}
+    return told | {"status": "failing", "reason": failure} if failure else told
 
 
 def _next_run(refreshed_at: datetime | None, interval: timedelta) -> str | None:

