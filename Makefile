@@ -27,7 +27,7 @@ demo: $(VENV)/.installed-run ## the same with an invented OpenRouter whose price
 	@exec $(BIN)/python -m local demo
 
 test: $(VENV)/.installed-dev chromium ## every test, with real processes and a real browser
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --cov
 
 check: $(VENV)/.installed-dev ## lint, format, types, and which module may import which
 	@$(BIN)/ruff check .
