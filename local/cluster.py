@@ -1,6 +1,7 @@
 """One run of the cluster, from the first check to the last process's end."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -23,6 +24,8 @@ from local.welcome import addresses, url_of
 _PORT_VARIABLES = {"web": "PORT", "flower": "FLOWER_PORT"}
 _QUIET = 2.0
 """Seconds without output after which the start is over, and the address is shown again below all that."""
+_HEAD_START = 2.5
+"""Seconds that web may have to itself."""
 
 
 def run(plan: Plan, console: Console, stop: StopRequest) -> int:
@@ -99,7 +102,10 @@ def _require_free_ports(plan: Plan, commands: Mapping[str, str]) -> None:
 
 
 def _start(plan: Plan, commands: Mapping[str, str], supervisor: Supervisor) -> None:
-    """Start everything in order: what upstream is here, the release step, the services."""
+    """Start everything in order: what upstream is here, the release step, the services.
+
+    Web comes up first, for a moment alone: five interpreters at once are slow on a small machine.
+    """
     if helper := plan.helper:
         supervisor.start(helper.name, f"exec {helper.command}", plan.env)
         supervisor.wait_until(lambda: answers(helper.port))
@@ -110,3 +116,10 @@ def _start(plan: Plan, commands: Mapping[str, str], supervisor: Supervisor) -> N
     for name, command in commands.items():
         if name != "release":
             supervisor.start(name, without_shell(command, path=plan.env["PATH"]), plan.env_of(name))
+        if name == "web":
+            _give_head_start(plan.ports["web"], supervisor)
+
+
+def _give_head_start(port: int, supervisor: Supervisor) -> None:
+    until = time.monotonic() + _HEAD_START
+    supervisor.wait_until(lambda: answers(port) or time.monotonic() > until)
