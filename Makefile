@@ -15,7 +15,7 @@ VERB := $(or $(firstword $(MAKECMDGOALS)),run)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo test check bench pictures requirements clean python chromium
+.PHONY: help run demo test check bench faults pictures requirements clean python chromium
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,11 @@ check: $(VENV)/.installed-dev ## lint, format, types, and which module may impor
 
 bench: $(VENV)/.installed-dev ## measure this beside its alternatives, as one table of ratios
 	@$(BIN)/python -m bench
+
+faults: $(VENV)/.installed-dev ## break a cluster in every way, three times, and write docs/fault-matrix.md
+	@for run in 1 2 3; do $(BIN)/python -m pytest tests/cluster --junitxml=var/faults-$$run.xml || exit 1; done
+	@$(BIN)/python -m tests.simulation.mutants var/mutants.json
+	@$(BIN)/python -m tests.cluster.matrix var/faults-[123].xml --mutants var/mutants.json
 
 pictures: $(VENV)/.installed-dev chromium ## make the README's pictures anew, from the running product
 	@$(BIN)/python docs/pictures/make.py

@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, text
 import deploy_migrations
 from local.guardian import Guardian
 from tests.cluster.cluster import Cluster, close, prepare
+from tests.cluster.matrix import FaultRow
 from tests.openrouter_standin.client import Standin
 
 OpenCluster = Callable[..., AbstractContextManager[Cluster]]
@@ -113,6 +114,17 @@ def cluster(standing_cluster: Cluster) -> Cluster:
     standing_cluster.make_stale()
     standing_cluster.standin.forget()
     return standing_cluster
+
+
+@pytest.fixture
+def record(record_property: Callable[[str, object], None]) -> Callable[[FaultRow], None]:
+    """Record what a fault did, for the page of the fault matrix."""
+
+    def recorded(row: FaultRow) -> None:
+        for name, value in row.properties():
+            record_property(name, value)
+
+    return recorded
 
 
 @pytest.fixture
