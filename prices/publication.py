@@ -10,16 +10,16 @@ import msgspec
 from redis import Redis
 from sqlalchemy import Connection, Engine
 
-from prices import freshness
+from prices import freshness, history
 from prices.database import reading, utc_now
 from prices.errors import in_full
 from prices.formats import openrouter, pricebeat
 from prices.logs import log
-from prices.queries import CatalogueState, catalogue_state, current_prices
+from prices.queries import CatalogueState, catalogue_state, listed_models
 from prices.redis_client import FRESH_KEY, SNAPSHOT_KEY, redis_errors
 from prices.settings import Settings
 
-BODIES_VERSION = 1
+BODIES_VERSION = 2
 """Moves when the bodies of one revision would come out otherwise than before."""
 
 # The mark that the prices are fresh goes with every word on when they were confirmed: `fresh_ms` is
@@ -93,9 +93,9 @@ def stamp(state: CatalogueState, markup: Decimal) -> Stamp:
 def make_publication(connection: Connection, markup: Decimal) -> tuple[Stamp, Publication]:
     """Make the bodies from the database, as one state of it."""
     state = catalogue_state(connection)
-    prices = current_prices(connection)
-    models = openrouter.model_list([price.model.document for price in prices], state.envelope)
-    ours = pricebeat.price_list(prices, markup, state.revision)
+    documents = [model.document for model in listed_models(connection)]
+    models = openrouter.model_list(documents, state.envelope)
+    ours = pricebeat.price_list(history.prices(connection, state.revision), markup, state.revision)
     return stamp(state, markup), Publication(state.revision, PublishedBody.of(models), PublishedBody.of(ours))
 
 

@@ -5,7 +5,7 @@ Source of the rules: the pricing object and its overrides, https://openrouter.ai
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,13 @@ import msgspec
 from prices.errors import PriceError
 from prices.price import DIMENSIONS, Price, shown
 
-CONDITIONS = ("min_prompt_tokens", "utc_start", "utc_end")
+STALE_MINUTES = 62
+"""How old a list can be when it is received: `max-age=120, stale-while-revalidate=3600`."""
+
+WINDOW = ("utc_start", "utc_end")
+CONDITIONS = ("min_prompt_tokens", *WINDOW)
+REQUIRED = ("prompt", "completion")
+UNSEEN = "unseen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Override:
     @property
     def is_window(self) -> bool:
         """Whether this entry holds by the hour of the day."""
-        return any(name in ("utc_start", "utc_end") for name, _ in self.conditions)
+        return any(name in WINDOW for name, _ in self.conditions)
 
     def in_force(self, at: datetime) -> bool:
         """Whether a window is open at a UTC time: `[start, end)`, past midnight where the end is less."""
@@ -43,6 +49,15 @@ class Override:
         clock = at.hour * 100 + at.minute
         return start <= clock < end if start <= end else clock >= start or clock < end
 
+    def may_be_shown(self, at: datetime) -> bool:
+        """Whether a list received at a UTC time may show this window's prices in the place of the base.
+
+        Upstream lets caches answer with a list of up to an hour before (`stale-while-revalidate=3600`).
+        """
+        return self.is_window and any(
+            self.in_force(at - timedelta(minutes=minutes)) for minutes in range(STALE_MINUTES + 1)
+        )
+
     def to_builtins(self) -> dict[str, Any]:
         """Give the entry in upstream's own flat shape."""
         return dict(self.conditions) | {name: price.text for name, price in self.prices}
@@ -50,10 +65,15 @@ class Override:
 
 @dataclass(frozen=True)
 class PriceSchedule:
-    """What a model costs: a base price per dimension, and overrides of which later entries win."""
+    """What a model costs: a base price per dimension, and overrides of which later entries win.
+
+    `unseen` names the dimensions whose base a window has hidden for as long as we know the model: they have
+    no price in `base`, and are unknown outside that window.
+    """
 
     base: Mapping[str, Price]
     overrides: tuple[Override, ...] = ()
+    unseen: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, pricing: Mapping[str, Any]) -> "PriceSchedule":
@@ -63,10 +83,18 @@ class PriceSchedule:
         is no price such as `discount`) is no dimension and is passed over.
         Raises PriceError that names the key.
         """
+        schedule = cls._read(pricing)
+        for required in REQUIRED:
+            if required not in schedule.base:
+                raise PriceError(f"pricing.{required} is missing")
+        return schedule
+
+    @classmethod
+    def _read(cls, pricing: Mapping[str, Any]) -> "PriceSchedule":
         base = {}
         for key, value in pricing.items():
             if key in ("overrides", "discount") or value is None or isinstance(value, (dict, list, bool)):
-                if key in ("prompt", "completion") and value is not None:
+                if key in REQUIRED and value is not None:
                     raise PriceError(f"pricing.{key}: {shown(value)} is not a price")
                 continue
             try:
@@ -74,9 +102,6 @@ class PriceSchedule:
             except PriceError:
                 if key in DIMENSIONS:
                     raise
-        for required in ("prompt", "completion"):
-            if required not in base:
-                raise PriceError(f"pricing.{required} is missing")
         entries = pricing.get("overrides") or []
         if not isinstance(entries, list):
             raise PriceError("pricing.overrides is not a list")
@@ -86,39 +111,60 @@ class PriceSchedule:
     @classmethod
     def from_json(cls, text: str) -> "PriceSchedule":
         """Read back what `to_json` wrote."""
-        return cls.parse(_decode(text))
+        told = _decode(text)
+        unseen = frozenset(told.pop(UNSEEN, ()))
+        return replace(cls._read(told), unseen=unseen)
 
     def to_json(self) -> str:
         """Write the schedule in upstream's shape with sorted keys: one text for one schedule."""
         whole: dict[str, Any] = {name: price.text for name, price in self.base.items()}
         if self.overrides:
             whole["overrides"] = [entry.to_builtins() for entry in self.overrides]
+        if self.unseen:
+            whole[UNSEEN] = sorted(self.unseen)
         return _encode(whole).decode()
 
-    def seen_after(self, before: "PriceSchedule", at: datetime) -> "PriceSchedule":
-        """Give the schedule without what a window hides, as seen at a UTC time after `before`.
+    def seen_after(self, before: "PriceSchedule | None", at: datetime) -> "PriceSchedule":
+        """Give what a list received at a UTC time tells of the schedule, after what was known `before`.
 
-        Upstream writes the price of the window in force in the place of the base: there, what we knew of
-        the base before still holds.
+        Upstream writes the price of the window in force in the place of the base: such a price tells nothing
+        of the base, so what we knew of it still holds.
         """
-        hidden = {
-            name
+        base, unseen = dict(self.base), set()
+        for name, price in self.base.items():
+            if not self._is_of_a_window(name, price, at):
+                continue
+            if before and name in before.base:
+                base[name] = before.base[name]
+            else:
+                unseen.add(name)
+                del base[name]
+        if base == self.base:
+            return self
+        return replace(self, base=base, unseen=frozenset(unseen))
+
+    def _is_of_a_window(self, name: str, price: Price, at: datetime) -> bool:
+        return any(
+            (name, price.amount) in [(part, other.amount) for part, other in entry.prices]
+            and entry.may_be_shown(at)
             for entry in self.overrides
-            if entry.is_window and entry.in_force(at)
-            for name, _ in entry.prices
-        }
-        kept = {name: price for name, price in before.base.items() if name in hidden and name in self.base}
-        return replace(self, base={**self.base, **kept}) if kept else self
+        )
+
+    def in_force(self, at: datetime) -> dict[str, Price]:
+        """Give the price of each dimension at a UTC time for a prompt below every tier."""
+        prices = dict(self.base)
+        for entry in self.overrides:
+            if all(name in WINDOW for name, _ in entry.conditions) and entry.in_force(at):
+                prices |= entry.prices
+        return dict(sorted(prices.items()))
 
     @cached_property
-    def meaning(self) -> tuple[Any, ...]:
-        """What two schedules must share to be the same price."""
-        base = tuple((name, price.amount) for name, price in sorted(self.base.items()))
-        overrides = tuple(
+    def meaning_of_overrides(self) -> tuple[Any, ...]:
+        """What two schedules must share to have the same overrides."""
+        return tuple(
             (entry.conditions, tuple((name, price.amount) for name, price in entry.prices))
             for entry in self.overrides
         )
-        return base, overrides
 
 
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode

@@ -36,6 +36,8 @@ class Settings:
     lock_ttl: timedelta
     lock_lease: timedelta
     markup: Decimal
+    guard_factor: Decimal
+    guard_loss: Decimal
     log_format: str
 
     @classmethod
@@ -61,7 +63,9 @@ class Settings:
             refresh_interval=timedelta(hours=_number(env, "PRICE_REFRESH_HOURS", "3", most=24 * 31)),
             lock_ttl=ttl,
             lock_lease=lease,
-            markup=_decimal(env, "PRICE_MARKUP", "1"),
+            markup=_decimal(env, "PRICE_MARKUP", "1", most=1000),
+            guard_factor=_decimal(env, "PRICE_GUARD_FACTOR", "10", least=1, most=1_000_000),
+            guard_loss=_decimal(env, "PRICE_GUARD_LOSS", "0.5", most=1),
             log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
         )
 
@@ -123,14 +127,14 @@ def _seconds(env: Mapping[str, str], name: str, default: int) -> timedelta:
     return max(timedelta(milliseconds=100), timedelta(seconds=_number(env, name, str(default), most=86400)))
 
 
-def _decimal(env: Mapping[str, str], name: str, default: str) -> Decimal:
+def _decimal(env: Mapping[str, str], name: str, default: str, *, least: int = 0, most: int) -> Decimal:
     text = env.get(name, default)
     try:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal("NaN")
-    if not (number.is_finite() and 0 < number <= 1000):
-        raise SettingsError(f"{name} must be a number above 0 and at most 1000, not {text!r}")
+    if not (number.is_finite() and least < number <= most):
+        raise SettingsError(f"{name} must be a number above {least} and at most {most}, not {text!r}")
     return number
 
 

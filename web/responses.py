@@ -27,18 +27,30 @@ def published_response(
     content_type: str = "application/json",
 ) -> Response:
     """Send a body of the publication from its prepared bytes."""
-    return _respond(snapshot, body.etag, unpacked, lambda: body.packed, content_type)
+    response = _negotiated(body.etag, unpacked, lambda: body.packed, content_type)
+    return with_price_headers(response, snapshot)
 
 
 def json_response(snapshot: Snapshot, body: bytes) -> Response:
     """Send a body made for this request."""
+    return with_price_headers(_validated(body), snapshot)
+
+
+def past_response(body: bytes, revision: int) -> Response:
+    """Send a body that the database gave: what a revision says, without an age."""
+    response = _validated(body)
+    response.headers["X-Price-Revision"] = str(revision)
+    response.headers["Cache-Control"] = CACHE_CONTROL
+    return response
+
+
+def _validated(body: bytes) -> Response:
     etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
     packed = (lambda: gzip.compress(body, 1, mtime=0)) if len(body) >= MIN_PACKED else None
-    return _respond(snapshot, etag, lambda: body, packed, "application/json")
+    return _negotiated(etag, lambda: body, packed, "application/json")
 
 
-def _respond(
-    snapshot: Snapshot,
+def _negotiated(
     etag: str,
     plain: Callable[[], bytes],
     packed: Callable[[], bytes] | None,
@@ -57,7 +69,7 @@ def _respond(
             response.headers["Content-Encoding"] = "gzip"
     response.headers["ETag"] = chosen
     response.headers["Vary"] = "Accept-Encoding"
-    return with_price_headers(response, snapshot)
+    return response
 
 
 def with_price_headers(response: Response, snapshot: Snapshot) -> Response:
