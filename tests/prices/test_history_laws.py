@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, StaticPool, create_engine, event
 
@@ -27,6 +27,8 @@ from prices.stash import Received
 from tests.prices.ledger import started
 from tests.prices.lists import body, listed
 
+UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
+"""Of a history that took seconds to make, a smaller one is not worth a hundred more."""
 NOON = datetime(2026, 8, 6, 12, tzinfo=UTC)
 
 amounts = st.one_of(
@@ -151,7 +153,7 @@ def _memory(content: bytes | None) -> Iterator[tuple[Engine, sqlite3.Connection]
         connection.close()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=UNSHRUNK)
 @given(st.lists(rows(), min_size=1, max_size=6), st.booleans())
 def test_at_any_time_the_price_is_that_of_the_body_in_force_and_every_revision_stays(
     bodies: list[list[Any]], guarded: bool
@@ -184,7 +186,7 @@ def test_at_any_time_the_price_is_that_of_the_body_in_force_and_every_revision_s
             assert [change.cursor for change in changes] == sorted({change.cursor for change in changes})
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, phases=UNSHRUNK)
 @given(st.lists(rows(), min_size=2, max_size=5))
 def test_replaying_a_models_changes_gives_its_price(bodies: list[list[Any]]) -> None:
     with _memory(_migrated()) as (engine, _connection):
