@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -16,6 +16,11 @@ from prices.errors import PriceError
 from prices.price import DIMENSIONS, Price, shown
 
 CONDITIONS = ("min_prompt_tokens", "utc_start", "utc_end")
+
+
+def is_number(value: object) -> TypeGuard[int | Decimal]:
+    """Whether a condition's value is a number as JSON has it; upstream's schema allows 400.0 for 400."""
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Override:
         """Whether a window is open at a UTC time: `[start, end)`, past midnight where the end is less."""
         told = dict(self.conditions)
         start, end = told.get("utc_start", 0), told.get("utc_end", 2400)
-        if not (isinstance(start, int) and isinstance(end, int)):
+        if not (is_number(start) and is_number(end)):
             return True  # not a window that we can read: what stands above it may be its price
         clock = at.hour * 100 + at.minute
         return start <= clock < end if start <= end else clock >= start or clock < end
@@ -69,11 +74,8 @@ class PriceSchedule:
                 if key in ("prompt", "completion") and value is not None:
                     raise PriceError(f"pricing.{key}: {shown(value)} is not a price")
                 continue
-            try:
-                base[key] = _parse_at(f"pricing.{key}", value)
-            except PriceError:
-                if key in DIMENSIONS:
-                    raise
+            if (price := _read(f"pricing.{key}", value, key in DIMENSIONS)) is not None:
+                base[key] = price
         for required in ("prompt", "completion"):
             if required not in base:
                 raise PriceError(f"pricing.{required} is missing")
@@ -125,19 +127,14 @@ _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
-def _parse_at(place: str, value: object) -> Price:
+def _read(place: str, value: object, required: bool) -> Price | None:
+    """Read what must be a price or, where it is not required, may be one."""
     try:
         return Price.parse(value)
     except PriceError as error:
-        raise PriceError(f"{place}: {error}") from None
-
-
-def _is_price(value: str) -> bool:
-    try:
-        Price.parse(value)
-    except PriceError:
-        return False
-    return True
+        if required:
+            raise PriceError(f"{place}: {error}") from None
+        return None
 
 
 def _parse_override(index: int, entry: object) -> Override:
@@ -145,10 +142,13 @@ def _parse_override(index: int, entry: object) -> Override:
         raise PriceError(f"pricing.overrides[{index}] is not an object")
     conditions, prices = [], []
     for key, value in sorted(entry.items()):
-        if key in DIMENSIONS and value is not None:
-            prices.append((key, _parse_at(f"pricing.overrides[{index}].{key}", value)))
-        elif key not in CONDITIONS and isinstance(value, str) and _is_price(value):
-            prices.append((key, Price.parse(value)))
-        else:
+        if value is None:
+            continue
+        required = key in DIMENSIONS
+        may_be_price = required or (key not in CONDITIONS and isinstance(value, str))
+        price = _read(f"pricing.overrides[{index}].{key}", value, required) if may_be_price else None
+        if price is None:
             conditions.append((key, value))
+        else:
+            prices.append((key, price))
     return Override(tuple(conditions), tuple(prices))
