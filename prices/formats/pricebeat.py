@@ -4,17 +4,16 @@ Amounts are decimal texts in USD: per token and per million tokens, or per reque
 """
 
 from collections.abc import Iterable
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from prices.price import UNITS, Price
+from prices.price import UNITS, Price, plain, times
 from prices.queries import CurrentPrice
 from prices.schedule import PriceSchedule
 
 MILLION = Decimal(1_000_000)
-_EXACT = Context(prec=200)
 
 BANDS = ((Decimal(1), "low"), (Decimal(5), "medium"), (Decimal(20), "high"))
 """Upper bounds, in USD per million tokens, of the mean of three prompt tokens and one completion token."""
@@ -62,26 +61,13 @@ def _dimension(name: str, price: Price, markup: Decimal) -> dict[str, Any]:
     if price.amount is None:
         return told
     if unit != "token":
-        return told | {"per_unit": price.text, "retail_per_unit": plain(_times(price.amount, markup))}
+        return told | {"per_unit": price.text, "retail_per_unit": plain(times(price.amount, markup))}
     return told | {
         "per_token": price.text,
-        "per_million": plain(_times(price.amount, MILLION)),
-        "retail_per_token": plain(_times(price.amount, markup)),
-        "retail_per_million": plain(_times(price.amount, MILLION, markup)),
+        "per_million": plain(times(price.amount, MILLION)),
+        "retail_per_token": plain(times(price.amount, markup)),
+        "retail_per_million": plain(times(price.amount, MILLION, markup)),
     }
-
-
-def _times(amount: Decimal, *factors: Decimal) -> Decimal:
-    """Multiply without rounding: Decimal alone keeps 28 digits."""
-    for factor in factors:
-        amount = _EXACT.multiply(amount, factor)
-    return amount
-
-
-def plain(amount: Decimal) -> str:
-    """Write an amount without exponent and without trailing zeros."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def cost_band(schedule: PriceSchedule) -> str:
