@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -22,6 +22,11 @@ WINDOW = ("utc_start", "utc_end")
 CONDITIONS = ("min_prompt_tokens", *WINDOW)
 REQUIRED = ("prompt", "completion")
 UNSEEN = "unseen"
+
+
+def is_number(value: object) -> TypeGuard[int | Decimal]:
+    """Whether a condition's value is a number as JSON has it; upstream's schema allows 400.0 for 400."""
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Override:
         """Whether a window is open at a UTC time: `[start, end)`, past midnight where the end is less."""
         told = dict(self.conditions)
         start, end = told.get("utc_start", 0), told.get("utc_end", 2400)
-        if not (isinstance(start, int) and isinstance(end, int)):
+        if not (is_number(start) and is_number(end)):
             return True  # not a window that we can read: what stands above it may be its price
         clock = at.hour * 100 + at.minute
         return start <= clock < end if start <= end else clock >= start or clock < end
@@ -83,25 +88,22 @@ class PriceSchedule:
         is no price such as `discount`) is no dimension and is passed over.
         Raises PriceError that names the key.
         """
-        schedule = cls._read(pricing)
+        schedule = cls._parse_any(pricing)
         for required in REQUIRED:
             if required not in schedule.base:
                 raise PriceError(f"pricing.{required} is missing")
         return schedule
 
     @classmethod
-    def _read(cls, pricing: Mapping[str, Any]) -> "PriceSchedule":
+    def _parse_any(cls, pricing: Mapping[str, Any]) -> "PriceSchedule":
         base = {}
         for key, value in pricing.items():
             if key in ("overrides", "discount") or value is None or isinstance(value, (dict, list, bool)):
                 if key in REQUIRED and value is not None:
                     raise PriceError(f"pricing.{key}: {shown(value)} is not a price")
                 continue
-            try:
-                base[key] = _parse_at(f"pricing.{key}", value)
-            except PriceError:
-                if key in DIMENSIONS:
-                    raise
+            if (price := _read(f"pricing.{key}", value, key in DIMENSIONS)) is not None:
+                base[key] = price
         entries = pricing.get("overrides") or []
         if not isinstance(entries, list):
             raise PriceError("pricing.overrides is not a list")
@@ -113,7 +115,7 @@ class PriceSchedule:
         """Read back what `to_json` wrote."""
         told = _decode(text)
         unseen = frozenset(told.pop(UNSEEN, ()))
-        return replace(cls._read(told), unseen=unseen)
+        return replace(cls._parse_any(told), unseen=unseen)
 
     def to_json(self) -> str:
         """Write the schedule in upstream's shape with sorted keys: one text for one schedule."""
@@ -171,19 +173,14 @@ _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
-def _parse_at(place: str, value: object) -> Price:
+def _read(place: str, value: object, required: bool) -> Price | None:
+    """Read what must be a price or, where it is not required, may be one."""
     try:
         return Price.parse(value)
     except PriceError as error:
-        raise PriceError(f"{place}: {error}") from None
-
-
-def _is_price(value: str) -> bool:
-    try:
-        Price.parse(value)
-    except PriceError:
-        return False
-    return True
+        if required:
+            raise PriceError(f"{place}: {error}") from None
+        return None
 
 
 def _parse_override(index: int, entry: object) -> Override:
@@ -191,10 +188,13 @@ def _parse_override(index: int, entry: object) -> Override:
         raise PriceError(f"pricing.overrides[{index}] is not an object")
     conditions, prices = [], []
     for key, value in sorted(entry.items()):
-        if key in DIMENSIONS and value is not None:
-            prices.append((key, _parse_at(f"pricing.overrides[{index}].{key}", value)))
-        elif key not in CONDITIONS and isinstance(value, str) and _is_price(value):
-            prices.append((key, Price.parse(value)))
-        else:
+        if value is None:
+            continue
+        required = key in DIMENSIONS
+        may_be_price = required or (key not in CONDITIONS and isinstance(value, str))
+        price = _read(f"pricing.overrides[{index}].{key}", value, required) if may_be_price else None
+        if price is None:
             conditions.append((key, value))
+        else:
+            prices.append((key, price))
     return Override(tuple(conditions), tuple(prices))

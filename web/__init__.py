@@ -10,7 +10,7 @@ from prices.services import Services
 from prices.settings import Settings
 from prices.snapshot import SnapshotReader
 from web import errors, health, metrics, pages, responses
-from web.api import changes, models, prices
+from web.api import changes, cost, models, prices
 from web.context import EXTENSION, SharedHealth, WebContext
 
 REDIS_SECONDS: Final = 0.25
@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions[EXTENSION] = WebContext(
         services, SnapshotReader(services), SharedHealth(HealthReporter(services))
     )
-    for door in (health, metrics, models, prices, changes, pages):
+    for door in (health, metrics, models, prices, changes, cost, pages):
         app.register_blueprint(door.blueprint)
     errors.register(app)
     app.after_request(responses.add_security_headers)

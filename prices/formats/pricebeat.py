@@ -5,18 +5,17 @@ Amounts are decimal texts in USD: per token and per million tokens, or per reque
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from prices.attributes import Attributes
 from prices.history import HeldPrice, KnownChange, KnownPrice
-from prices.price import UNITS, Price, PriceState
-from prices.schedule import PriceSchedule
+from prices.price import UNITS, Price, PriceState, plain, times
+from prices.schedule import Override, PriceSchedule
 
 MILLION = Decimal(1_000_000)
-_EXACT = Context(prec=200)
 
 BANDS = ((Decimal(1), "low"), (Decimal(5), "medium"), (Decimal(20), "high"))
 """Upper bounds, in USD per million tokens, of the mean of three prompt tokens and one completion token."""
@@ -111,6 +110,27 @@ def schedule_entry(schedule: PriceSchedule, markup: Decimal) -> dict[str, Any]:
     }
 
 
+def schedule_of(entry: dict[str, Any]) -> PriceSchedule:
+    """Read back the schedule of an entry that `price_entry` described."""
+    overrides = tuple(
+        Override(
+            tuple((name, value) for name, value in told.items() if name != "prices"), _read(told["prices"])
+        )
+        for told in entry["overrides"]
+    )
+    unseen = frozenset(name for name, told in entry["prices"].items() if told["state"] == PriceState.UNKNOWN)
+    return PriceSchedule(dict(_read(entry["prices"])), overrides, unseen)
+
+
+def _read(dimensions: dict[str, Any]) -> tuple[tuple[str, Price], ...]:
+    texts = {PriceState.DYNAMIC: "-1", PriceState.FREE: "0"}
+    return tuple(
+        (name, Price(texts.get(told["state"]) or told.get("per_token") or told["per_unit"]))
+        for name, told in dimensions.items()
+        if told["state"] != PriceState.UNKNOWN
+    )
+
+
 def _held(held: HeldPrice, markup: Decimal) -> dict[str, Any]:
     """Describe what upstream said and is not believed yet; no prices where the model had vanished."""
     told = schedule_entry(held.schedule, markup) if held.schedule else {"prices": None, "overrides": []}
@@ -127,30 +147,17 @@ def _dimension(name: str, price: Price, markup: Decimal) -> dict[str, Any]:
     if price.amount is None:
         return told
     if unit != "token":
-        return told | {"per_unit": price.text, "retail_per_unit": plain(_times(price.amount, markup))}
+        return told | {"per_unit": price.text, "retail_per_unit": plain(times(price.amount, markup))}
     return told | {
         "per_token": price.text,
-        "per_million": plain(_times(price.amount, MILLION)),
-        "retail_per_token": plain(_times(price.amount, markup)),
-        "retail_per_million": plain(_times(price.amount, MILLION, markup)),
+        "per_million": plain(times(price.amount, MILLION)),
+        "retail_per_token": plain(times(price.amount, markup)),
+        "retail_per_million": plain(times(price.amount, MILLION, markup)),
     }
 
 
 def _unit(name: str) -> str:
     return UNITS.get(name, "token")
-
-
-def _times(amount: Decimal, *factors: Decimal) -> Decimal:
-    """Multiply without rounding: Decimal alone keeps 28 digits."""
-    for factor in factors:
-        amount = _EXACT.multiply(amount, factor)
-    return amount
-
-
-def plain(amount: Decimal) -> str:
-    """Write an amount without exponent and without trailing zeros."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def cost_band(schedule: PriceSchedule) -> str:

@@ -94,6 +94,19 @@ def test_outside_every_window_the_base_is_what_upstream_says() -> None:
     assert after.seen_after(before, datetime(2026, 8, 6, 12, tzinfo=UTC)) == after
 
 
+def test_a_window_whose_hours_have_a_decimal_point_is_the_same_window() -> None:
+    night = NIGHT | {"utc_start": Decimal("1630.0"), "utc_end": Decimal("30.0")}
+    before, after = (schedule(night, prompt=prompt) for prompt in ("0.0000004", "0.0000005"))
+    assert after.seen_after(before, datetime(2026, 8, 6, 12, tzinfo=UTC)) == after
+
+
+def test_null_in_an_override_is_absent_and_makes_a_tier_no_window() -> None:
+    tier = {"min_prompt_tokens": 32000, "prompt": "0.000003"}
+    with_nulls = schedule(tier | {"utc_start": None, "utc_end": None, "completion": None})
+    assert with_nulls == schedule(tier)
+    assert not with_nulls.overrides[0].is_window
+
+
 def test_a_window_hides_only_the_prices_that_it_sets() -> None:
     before = schedule(NIGHT, prompt="0.0000004", completion="0.000001")
     after = schedule(NIGHT, prompt="0.0000002", completion="0.000002")

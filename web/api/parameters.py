@@ -20,10 +20,14 @@ def whole_number(name: str, default: int, least: int, most: int) -> int:
 def moment(name: str) -> datetime | None:
     """Read a time in ISO 8601 with its zone. Raises BadRequest that names the parameter."""
     text = request.args.get(name)
-    if text is None:
-        return None
+    # A plus sign that was not escaped arrives as a space.
+    return None if text is None else parsed_moment(name, text.replace(" ", "+") if "T" in text else text)
+
+
+def parsed_moment(name: str, text: str) -> datetime:
+    """Read a time's text as `moment` does."""
     try:
-        at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)  # + arrives as a space
+        at = datetime.fromisoformat(text)
         if at.tzinfo is not None:
             return at.astimezone(UTC)
     except (ValueError, OverflowError):
