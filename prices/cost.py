@@ -34,6 +34,11 @@ FALL_BACKS: Mapping[str, tuple[str, ...]] = {
 }
 """Whose price a dimension takes, in this order, where it has none of its own."""
 
+EXTRAS = frozenset(("internal_reasoning",))
+"""Dimensions whose price of zero says "nothing beside the whole's": reasoning tokens are output tokens and
+charged accordingly. Source: https://openrouter.ai/docs/use-cases/reasoning-tokens.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class CostLine:
@@ -130,7 +135,8 @@ def _line(dimension: str, quantity: int, rates: Rates) -> CostLine:
     for name in (dimension, *FALL_BACKS.get(dimension, ())):
         if name in rates.undecided:
             break
-        if (price := rates.prices.get(name)) is None:
+        price = rates.prices.get(name)
+        if price is None or (name in EXTRAS and price.state is PriceState.FREE):
             continue
         if price.amount is None:
             return CostLine(dimension, quantity, price.state, name)

@@ -2,7 +2,8 @@
 
 python -m tests.cluster.matrix REPORT.xml... [--mutants MUTANTS.json]
 
-Each report is pytest's --junitxml of one run of tests/cluster. Several reports make one row: the worst of them.
+Each report is pytest's --junitxml of one run of tests/cluster. Several reports make one row: the worst of
+them.
 """
 
 import argparse
@@ -101,8 +102,8 @@ def _mutants(mutants: Mapping[str, Any]) -> str:
         return ""
     lines = [
         "\n## Can the simulation fail?\n",
-        f"Each safeguard was taken out of a scratch copy, and {mutants['seeds']:,} seeds of `tests/simulation` were",
-        "run against it. A safeguard whose loss no seed noticed would be untested.\n",
+        f"Each safeguard was taken out of a scratch copy, and {mutants['seeds']:,} seeds of",
+        "`tests/simulation` were run against it. A safeguard whose loss no seed noticed would be untested.\n",
         "| taken out | seeds that broke | seeds survived |",
         "|---|---:|---:|",
     ]

@@ -163,6 +163,12 @@ def whole_quantity(found: Cost, dimension: str) -> int:
     return next(line.quantity for line in found.lines if line.dimension == dimension)
 
 
+def test_reasoning_at_no_price_of_its_own_is_charged_as_the_output_that_it_is() -> None:
+    found = cost(in_completion(reasoning_tokens=40), internal_reasoning="0")
+    assert priced(found)["internal_reasoning"][:2] == (40, "completion")
+    assert found.total == cost(in_completion(reasoning_tokens=40)).total
+
+
 def test_a_part_without_a_price_is_dynamic_where_its_whole_is() -> None:
     found = cost(in_prompt(cached_tokens=40), prompt="-1")
     assert found.in_state(PriceState.DYNAMIC) == ["prompt", "input_cache_read"]

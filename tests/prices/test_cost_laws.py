@@ -92,7 +92,7 @@ def by_fractions(parts: dict[str, int], pricing: dict[str, Any]) -> Fraction | N
         + parts["audio"] * own.get("audio", prompt)
         + parts["image"] * own.get("image_token", prompt)
         + parts["answer"] * completion
-        + parts["reasoning"] * own.get("internal_reasoning", completion)
+        + parts["reasoning"] * (own.get("internal_reasoning") or completion)
         + parts["audio_output"] * own.get("audio_output", completion)
         + parts["image_output"] * own.get("image_output", completion)
         + parts["searches"] * own.get("web_search", Fraction(0))

@@ -109,6 +109,7 @@ def test_conditions_with_a_decimal_point_are_the_same_conditions() -> None:
     [
         {"utc_days": ["monday"]},
         {"service_tier": "flex"},
+        {"min_completion_tokens": 1},
         {"min_prompt_tokens": "many"},
         {"min_prompt_tokens": True},
         {"utc_start": "0400"},

@@ -241,6 +241,15 @@ def test_what_is_no_count_is_refused_by_its_name(path: str, number: object) -> N
             " the 5 of usage.prompt_tokens_details.cache_write_tokens",
         ),
         (
+            {
+                "input_tokens": 10,
+                "cache_creation_input_tokens": 5,
+                "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4},
+            },
+            "usage.cache_creation_input_tokens: 5 is less than its parts,"
+            " 3 ephemeral_5m_input_tokens + 4 ephemeral_1h_input_tokens",
+        ),
+        (
             {"prompt_tokens": 10, "cache_creation": {"ephemeral_5m_input_tokens": 11}},
             "usage.cache_creation: 11 is more than the 10 of usage.prompt_tokens",
         ),
