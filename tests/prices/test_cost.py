@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from prices.cost import FALL_BACKS, Cost, cost_of
+from prices.cost import EXTRAS, FALL_BACKS, Cost, cost_of
 from prices.errors import UsageError
 from prices.price import DIMENSIONS, PriceState
 from prices.schedule import PriceSchedule
@@ -74,7 +74,8 @@ def test_a_part_costs_its_own_price_or_else_that_of_what_it_is_part_of(
 ) -> None:
     whole = FALL_BACKS[dimension][-1]
     assert priced(cost(usage, **{dimension: "0.00005"})) == {dimension: (100, dimension, "0.005")}
-    assert priced(cost(usage, **{dimension: "0"})) == {dimension: (100, dimension, "0")}
+    if dimension not in EXTRAS:
+        assert priced(cost(usage, **{dimension: "0"})) == {dimension: (100, dimension, "0")}
     as_whole = {"prompt": "0.0003", "completion": "0.0015"}[whole]
     assert priced(cost(usage)) == {dimension: (100, whole, as_whole)}
 
