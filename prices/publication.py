@@ -17,6 +17,7 @@ from prices.formats import openrouter, pricebeat
 from prices.logs import log
 from prices.queries import CatalogueState, catalogue_state, listed_models
 from prices.redis_client import FRESH_KEY, SNAPSHOT_KEY, redis_errors
+from prices.scripts import LuaScript
 from prices.settings import Settings
 
 BODIES_VERSION = 2
@@ -33,7 +34,7 @@ end
 """
 # A publication never replaces a later one: a holder that was paused wakes up with an old one. A time more
 # than an hour ahead of Redis's clock is a clock that was wrong, not a later publication.
-_PUBLISH: Final = f"""{_MARK}
+_PUBLISH: Final = LuaScript(f"""{_MARK}
 local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
 local ahead = (redis.call('TIME')[1] + 3600) * 1000000
 if there and there <= ahead and there > tonumber(ARGV[1]) then
@@ -44,9 +45,9 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1], 'content', ARGV[2], 'publication', ARGV[5])
 mark(ARGV[3], ARGV[4])
 return 1
-"""
+""")
 # The same content, confirmed later: only the time moves.
-_CONFIRM: Final = f"""{_MARK}
+_CONFIRM: Final = LuaScript(f"""{_MARK}
 if redis.call('HGET', KEYS[1], 'content') ~= ARGV[2] then return 0 end
 local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
 if not there or there < tonumber(ARGV[1]) then
@@ -54,7 +55,7 @@ if not there or there < tonumber(ARGV[1]) then
 end
 mark(ARGV[3], ARGV[4])
 return 1
-"""
+""")
 
 
 class PublishedBody(msgspec.Struct, frozen=True):
@@ -123,15 +124,8 @@ def publish_state(
 
 def confirm(redis: Redis, stamp: Stamp, revision: int, fresh: timedelta) -> bool:
     """Tell Redis that its content was confirmed, and is fresh so long; False when it holds another."""
-    with redis_errors():
-        script = redis.register_script(_CONFIRM)
-        arguments: list[str | int | bytes] = [
-            _microseconds(stamp),
-            stamp.content,
-            _milliseconds(fresh),
-            revision,
-        ]
-        return bool(script(keys=[SNAPSHOT_KEY, FRESH_KEY], args=arguments))
+    arguments = (_microseconds(stamp), stamp.content, _milliseconds(fresh), revision)
+    return bool(_CONFIRM(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
 
 
 def publish(redis: Redis, stamp: Stamp, publication: Publication, fresh: timedelta | None = None) -> bool:
@@ -139,18 +133,10 @@ def publish(redis: Redis, stamp: Stamp, publication: Publication, fresh: timedel
 
     `fresh` is how long the prices still need no refresh, None where the caller does not know.
     """
-    with redis_errors():
-        script = redis.register_script(_PUBLISH)
-        packed = msgspec.msgpack.encode(publication)
-        fresh_ms = "" if fresh is None else _milliseconds(fresh)
-        arguments: list[str | int | bytes] = [
-            _microseconds(stamp),
-            stamp.content,
-            fresh_ms,
-            publication.revision,
-            packed,
-        ]
-        return bool(script(keys=[SNAPSHOT_KEY, FRESH_KEY], args=arguments))
+    packed = msgspec.msgpack.encode(publication)
+    fresh_ms = "" if fresh is None else _milliseconds(fresh)
+    arguments = (_microseconds(stamp), stamp.content, fresh_ms, publication.revision, packed)
+    return bool(_PUBLISH(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
 
 
 def read_stamp(redis: Redis) -> Stamp | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from sqlalchemy import Engine
@@ -41,7 +41,8 @@ class Refresh:
 
     def to_builtins(self) -> dict[str, Any]:
         """Give the result as a task or a command reports it, without absent keys."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        given = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in given if value is not None}
 
 
 class RefreshFailedError(PricesError):
