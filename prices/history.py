@@ -6,7 +6,6 @@ revision said and always will, both together for what that revision said was in 
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from prices.attributes import Attributes
-from prices.changes import OVERRIDES, ChangeKind
+from prices.changes import ChangeKind
+from prices.known import HeldPrice, KnownChange, KnownPrice
 from prices.models import (
     language_models,
     model_attributes,
@@ -24,48 +24,6 @@ from prices.models import (
     revisions,
 )
 from prices.schedule import PriceSchedule
-
-
-@dataclass(frozen=True, slots=True)
-class HeldPrice:
-    """What upstream said of a model and is not believed yet; no schedule where it had vanished."""
-
-    reason: str
-    schedule: PriceSchedule | None
-    seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class KnownPrice:
-    """A model's price as it was known: its schedule, when it was in force, and since which revision."""
-
-    slug: str
-    attributes: Attributes
-    schedule: PriceSchedule
-    valid_from: datetime
-    valid_to: datetime | None
-    revision: int
-    held: HeldPrice | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KnownChange:
-    """One change of the feed; `cursor` is its place, `reverts` the cursor of the change that it undoes."""
-
-    cursor: int
-    slug: str
-    kind: ChangeKind
-    part: str | None
-    before: str | None
-    after: str | None
-    at: datetime
-    revision: int
-    reverts: int | None
-
-    @property
-    def is_json(self) -> bool:
-        """Whether before and after are JSON, not a price's text."""
-        return self.part in (None, OVERRIDES) or self.kind is ChangeKind.ATTRIBUTES
 
 
 def prices(

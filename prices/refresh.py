@@ -16,7 +16,7 @@ from prices.freshness import fresh_for
 from prices.guards import Guards
 from prices.logs import bind_context, log
 from prices.openrouter import OpenRouterList, parse
-from prices.publication import publish_current
+from prices.publisher import publish_current
 from prices.runs import Fresh, finish_run
 from prices.services import Services
 from prices.stash import GivenBody, Received, Shelf, Stash

@@ -8,9 +8,6 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from prices.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,9 +82,10 @@ def _database_url(url: str) -> str:
     if not mark or scheme not in ("sqlite", "postgresql+psycopg"):
         raise SettingsError("DATABASE_URL must start with sqlite:// or postgresql://")
     try:
-        return make_url(f"{scheme}://{rest}").render_as_string(hide_password=False)
-    except (ArgumentError, ValueError):
+        urlsplit(f"{scheme}://{rest}").port  # noqa: B018 - it raises where the port is none
+    except ValueError:
         raise SettingsError("DATABASE_URL is no address that a database can have") from None
+    return f"{scheme}://{rest}"
 
 
 def _url(env: Mapping[str, str], name: str, default: Callable[[], str], schemes: tuple[str, ...]) -> str:

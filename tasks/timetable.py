@@ -15,7 +15,7 @@ from prices.errors import RedisUnavailableError, in_full
 from prices.freshness import answer_within, next_send
 from prices.liveness import Heart
 from prices.logs import log
-from prices.publication import publish_state
+from prices.publisher import publish_state
 from prices.redis_client import BEAT_SENT_KEY, redis_errors
 from prices.runs import RUNNING
 from prices.services import Services

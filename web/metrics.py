@@ -6,7 +6,7 @@ on any store.
 
 from collections.abc import Iterator
 
-from flask import Blueprint, Response
+from flask import Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -16,13 +16,10 @@ from prices import health
 from web.context import current_snapshot
 from web.health import get_health_check_data
 
-blueprint = Blueprint("metrics", __name__)
-
 STATES = (health.HEALTHY, health.DEGRADED, health.UNHEALTHY)
 PARTS = ("database", "redis", "worker", "beat", "prices")
 
 
-@blueprint.get("/metrics")
 def metrics() -> Response:
     """Give the metrics in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from prices.attributes import Attributes
-from prices.history import HeldPrice, KnownChange, KnownPrice
+from prices.known import HeldPrice, KnownChange, KnownPrice
 from prices.price import UNITS, Price, PriceState, plain, times
 from prices.schedule import Override, PriceSchedule
 

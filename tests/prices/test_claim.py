@@ -14,7 +14,7 @@ from prices.database import make_engine, reading, utc_now, writing
 from prices.errors import ClaimLostError, DatabaseUnavailableError
 from prices.lease import make_token
 from prices.models import refresh_runs
-from prices.publication import publish_current
+from prices.publisher import publish_current
 from prices.redis_client import FRESH_KEY, LOCK_KEY, make_redis
 from prices.runs import Fresh, finish_run
 from prices.services import Services

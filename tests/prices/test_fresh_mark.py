@@ -10,7 +10,8 @@ from sqlalchemy import update
 from prices import publication
 from prices.database import make_engine, reading, utc_now, writing
 from prices.models import catalogue
-from prices.publication import make_publication, publish, publish_current
+from prices.publication import publish
+from prices.publisher import make_publication, publish_current
 from prices.redis_client import FRESH_KEY, LOCK_KEY
 from prices.refresh import Refresh, RefreshFailedError, refresh_prices
 from prices.services import Services

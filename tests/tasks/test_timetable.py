@@ -12,7 +12,8 @@ from sqlalchemy import update
 import deploy_migrations
 from prices.database import make_engine, utc_now, writing
 from prices.models import catalogue, refresh_runs
-from prices.publication import publish_current, read_publication
+from prices.publication import read_publication
+from prices.publisher import publish_current
 from prices.redis_client import BEAT_LEADER_KEY, BEAT_SENT_KEY, FRESH_KEY, make_redis
 from prices.services import Services
 from prices.settings import Settings

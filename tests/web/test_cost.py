@@ -74,7 +74,7 @@ def test_a_question_is_answered_from_memory_when_the_stores_are_gone(
     client = priced.client()
     client.get("/api/v1/prices")
     monkeypatch.setattr("web.questions.reading", None)
-    monkeypatch.setattr("prices.snapshot.reading", None)
+    monkeypatch.setattr("prices.publisher.reading", None)
     assert cost(client, model=MODEL, usage=USAGE)["total"] == "0.00196"
 
 

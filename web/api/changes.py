@@ -1,24 +1,21 @@
 """`/api/v1/changes`: the feed of what changed, behind a cursor that never skips or repeats."""
 
-from flask import Blueprint, Response, request
+from flask import Response, request
 from sqlalchemy import Connection
 
 from prices import history
 from prices.changes import QUIET, ChangeKind
 from prices.formats import pricebeat
-from prices.history import KnownChange
+from prices.known import KnownChange
 from prices.queries import catalogue_state
 from web.api.parameters import choices, only, whole_number
 from web.questions import ask
 from web.responses import past_response
 
-blueprint = Blueprint("changes", __name__)
-
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 ALL = "all"
 
 
-@blueprint.get("/api/v1/changes")
 def list_changes() -> Response:
     """Give the changes after the cursor `since`, the oldest first; the quiet kinds only if asked for."""
     only("since", "limit", "kind", "model")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Response, request
 from sqlalchemy import Connection
 from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge
 
@@ -19,13 +19,10 @@ from web.api.parameters import parsed_moment
 from web.context import current_snapshot, web_context
 from web.questions import ask
 
-blueprint = Blueprint("cost", __name__)
-
 MAX_BYTES = 64 * 1024
 FIELDS = ("model", "usage", "at", "revision")
 
 
-@blueprint.post("/api/v1/cost")
 def cost() -> Response:
     """Price a usage by the prices of now, of a time (`at`), or of a revision."""
     asked = _question()
@@ -36,7 +33,7 @@ def cost() -> Response:
         known = ask(lambda connection: _past(connection, model, at, revision))
     schedule, said_by, at = known
     try:
-        told = cost_of(asked.get("usage"), schedule, at, web_context().services.settings.markup)
+        told = cost_of(asked.get("usage"), schedule, at, web_context().settings.markup)
     except UsageError as error:
         raise BadRequest(str(error)) from error
     body = {"model": model, "at": at, "revision": said_by, **told.to_builtins()}

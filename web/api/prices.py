@@ -3,43 +3,39 @@
 from datetime import datetime
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Response, request
 from sqlalchemy import Connection
 from werkzeug.exceptions import BadRequest, NotFound
 
 from prices import history
 from prices.database import utc_now
 from prices.formats import pricebeat
-from prices.history import KnownPrice
+from prices.known import KnownPrice
 from prices.queries import catalogue_state
 from web.api.parameters import moment, only, whole_number
 from web.context import current_snapshot, web_context
 from web.questions import ask
-from web.responses import json_response, past_response, published_response
-
-blueprint = Blueprint("prices", __name__)
+from web.responses import json_response, past_response
 
 MAX_REVISION = 999_999_999
 
 
-@blueprint.get("/api/v1/prices")
 def list_prices() -> Response:
     """Give the prices of all models, or of those whose id or name holds `q`."""
     only("q", "at", "revision")
     sought = request.args.get("q", "").strip()
     if _asks_for_the_past():
         at, revision, prices = _past(None)
-        markup = web_context().services.settings.markup
+        markup = web_context().settings.markup
         found = (price for price in prices if _holds(price, sought))
         return past_response(pricebeat.price_list(found, markup, revision, at), revision)
     snapshot = current_snapshot()
     if not sought:
-        return published_response(snapshot, snapshot.published.prices, lambda: snapshot.prices_body)
+        return json_response(snapshot, snapshot.prices_body)
     entries = [snapshot.prices[model_id] for model_id in snapshot.search(sought)]
     return json_response(snapshot, pricebeat.enveloped(entries, snapshot.revision))
 
 
-@blueprint.get("/api/v1/prices/<path:model_id>")
 def one_price(model_id: str) -> Response:
     """Give the prices of one model."""
     only("at", "revision")
@@ -47,7 +43,7 @@ def one_price(model_id: str) -> Response:
         at, revision, prices = _past(model_id)
         if not prices:
             raise NotFound(f"{model_id[:80]!r} was not listed then")
-        entry = pricebeat.price_entry(prices[0], web_context().services.settings.markup, at)
+        entry = pricebeat.price_entry(prices[0], web_context().settings.markup, at)
         return past_response(msgspec.json.encode(entry), revision)
     snapshot = current_snapshot()
     if (entry_now := snapshot.prices.get(model_id)) is None:
@@ -55,11 +51,10 @@ def one_price(model_id: str) -> Response:
     return json_response(snapshot, entry_now)
 
 
-@blueprint.get("/api/v1/prices/<path:model_id>/history")
 def price_history(model_id: str) -> Response:
     """Give every interval of a model's price that is known today, the earliest first."""
     only()
-    markup = web_context().services.settings.markup
+    markup = web_context().settings.markup
 
     def intervals(connection: Connection) -> tuple[int, list[KnownPrice]]:
         return catalogue_state(connection).revision, history.intervals(connection, model_id)
