@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from prices.attributes import Attributes
 from prices.changes import ChangeKind
@@ -24,6 +24,10 @@ from prices.models import (
     revisions,
 )
 from prices.schedule import PriceSchedule
+
+# A release that came before the table of attributes may still add models while this one starts: what it
+# wrote is described by upstream's JSON of today.
+_UNDESCRIBED = case((model_attributes.c.attributes.is_(None), language_models.c.document)).label("document")
 
 
 def prices(
@@ -44,13 +48,14 @@ def prices(
             language_models.c.id,
             language_models.c.slug,
             said.attributes,
+            _UNDESCRIBED,
             row.schedule,
             row.valid_from,
             row.valid_to,
             row.revision_from,
         )
         .join(price_intervals, row.model_id == language_models.c.id)
-        .join(model_attributes, and_(said.model_id == row.model_id, _says(said, shown)))
+        .outerjoin(model_attributes, and_(said.model_id == row.model_id, _says(said, shown)))
         .where(_says(row, revision), *_in_force(row, at))
     )
     if slug is not None:
@@ -61,7 +66,7 @@ def prices(
     return [
         KnownPrice(
             told.slug,
-            Attributes.from_json(told.attributes),
+            _attributes(told.slug, told.attributes, told.document),
             PriceSchedule.from_json(told.schedule),
             told.valid_from,
             told.valid_to,
@@ -82,17 +87,17 @@ def intervals(connection: Connection, slug: str) -> list[KnownPrice]:
     """Read all that is known today of a model's prices, the earliest first; nothing for an unknown model."""
     row, said = price_intervals.c, model_attributes.c
     query = (
-        select(said.attributes, row.schedule, row.valid_from, row.valid_to, row.revision_from)
+        select(said.attributes, _UNDESCRIBED, row.schedule, row.valid_from, row.valid_to, row.revision_from)
         .select_from(language_models)
         .join(price_intervals, row.model_id == language_models.c.id)
-        .join(model_attributes, said.model_id == language_models.c.id)
-        .where(language_models.c.slug == slug, row.revision_to.is_(None), said.revision_to.is_(None))
+        .outerjoin(model_attributes, and_(said.model_id == row.model_id, said.revision_to.is_(None)))
+        .where(language_models.c.slug == slug, row.revision_to.is_(None))
         .order_by(row.valid_from)
     )
     return [
         KnownPrice(
             slug,
-            Attributes.from_json(told.attributes),
+            _attributes(slug, told.attributes, told.document),
             PriceSchedule.from_json(told.schedule),
             told.valid_from,
             told.valid_to,
@@ -133,6 +138,10 @@ def changes(
         )
         for told in connection.execute(query)
     ]
+
+
+def _attributes(slug: str, told: str | None, document: str) -> Attributes:
+    return Attributes.of(slug, document.encode()) if told is None else Attributes.from_json(told)
 
 
 def _says(row: Any, revision: int) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from prices.database import reading
+from prices.database import reading, utc_now
 from prices.download import MAX_BYTES
 from prices.errors import PricesError, UpstreamError
 from prices.queries import catalogue_state
@@ -94,11 +94,16 @@ def replay(services: Services, captures: Iterable[Capture], *, worker: str, twic
 
     `twice` feeds each again as if a minute later, so that what the guards hold is confirmed.
     A body that is no price list is a failed refresh, as it would have been then, and the next one follows.
-    Raises PricesError where another refreshes, or a store is away; what was fed stays.
+    Raises PricesError where another refreshes, a store is away, or a body is of a time to come, after which
+    no refresh could be put; what was fed stays.
     """
     fed = known = failed = changes = 0
+    with reading(services.engine) as connection:
+        now = utc_now(connection)
     try:
         for capture in captures:
+            if capture.at > now:
+                raise PricesError(f"{capture.path.name} is of a time that has not come yet")
             for at in (capture.at, capture.at + SECOND_LOOK)[: 1 + twice]:
                 if _is_known(services, at):
                     known += 1
@@ -111,7 +116,7 @@ def replay(services: Services, captures: Iterable[Capture], *, worker: str, twic
                     if not isinstance(error.__cause__, UpstreamError):
                         raise
                     failed += 1
-                    continue
+                    break
                 if done.outcome != "refreshed":
                     raise PricesError(f"{done.holder} is refreshing: replay again when it has ended")
                 fed, changes = fed + 1, changes + (done.changes or 0)

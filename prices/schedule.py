@@ -22,6 +22,9 @@ WINDOW = ("utc_start", "utc_end")
 CONDITIONS = ("min_prompt_tokens", *WINDOW)
 REQUIRED = ("prompt", "completion")
 UNSEEN = "unseen"
+NO_DIMENSIONS = ("overrides", "discount", UNSEEN)
+MAX_NAME = 64
+"""A longer key is no dimension that anybody prices by, and has no place in a table."""
 
 
 def is_number(value: object) -> TypeGuard[int | Decimal]:
@@ -44,6 +47,16 @@ class Override:
     def is_window(self) -> bool:
         """Whether this entry holds by the hour of the day."""
         return any(name in WINDOW for name, _ in self.conditions)
+
+    @property
+    def is_tier(self) -> bool:
+        """Whether this entry holds by the size of the prompt."""
+        return any(name == "min_prompt_tokens" for name, _ in self.conditions)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether we know every condition, and each is a number."""
+        return all(name in CONDITIONS and isinstance(value, int) for name, value in self.conditions)
 
     def in_force(self, at: datetime) -> bool:
         """Whether a window is open at a UTC time: `[start, end)`, past midnight where the end is less."""
@@ -98,9 +111,11 @@ class PriceSchedule:
     def _parse_any(cls, pricing: Mapping[str, Any]) -> "PriceSchedule":
         base = {}
         for key, value in pricing.items():
-            if key in ("overrides", "discount") or value is None or isinstance(value, (dict, list, bool)):
+            if key in NO_DIMENSIONS or value is None or isinstance(value, (dict, list, bool)):
                 if key in REQUIRED and value is not None:
                     raise PriceError(f"pricing.{key}: {shown(value)} is not a price")
+                continue
+            if len(key) > MAX_NAME or not key.isprintable():
                 continue
             if (price := _read(f"pricing.{key}", value, key in DIMENSIONS)) is not None:
                 base[key] = price
@@ -153,11 +168,19 @@ class PriceSchedule:
         )
 
     def in_force(self, at: datetime) -> dict[str, Price]:
-        """Give the price of each dimension at a UTC time for a prompt below every tier."""
+        """Give the price of each dimension at a UTC time for a prompt below every tier.
+
+        Where a condition that we cannot read decides between two prices there is none: it is unknown.
+        """
         prices = dict(self.base)
         for entry in self.overrides:
-            if all(name in WINDOW for name, _ in entry.conditions) and entry.in_force(at):
-                prices |= entry.prices
+            if entry.is_tier or not entry.in_force(at):
+                continue
+            for name, price in entry.prices:
+                if entry.is_readable or prices.get(name) == price:
+                    prices[name] = price
+                else:
+                    prices.pop(name, None)
         return dict(sorted(prices.items()))
 
     @cached_property

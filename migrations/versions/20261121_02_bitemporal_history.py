@@ -4,6 +4,7 @@ Revision ID: 20261121_02
 Revises: 20261121_01
 """
 
+import msgspec
 import sqlalchemy as sa
 from alembic import op
 
@@ -26,10 +27,11 @@ ALTER TABLE price_intervals ADD CONSTRAINT ex_price_intervals_no_overlap EXCLUDE
     tstzrange(valid_from, valid_to) WITH &&
 ) DEFERRABLE INITIALLY DEFERRED
 """
+ACTS = ("insert", "update")
 TRIGGER = """
-CREATE TRIGGER price_intervals_no_overlap BEFORE INSERT ON price_intervals
+CREATE TRIGGER price_intervals_no_overlap_{act} BEFORE {act} ON price_intervals
 WHEN EXISTS (
-    SELECT 1 FROM price_intervals other WHERE other.model_id = NEW.model_id
+    SELECT 1 FROM price_intervals other WHERE other.model_id = NEW.model_id AND other.id IS NOT NEW.id
     AND other.valid_from < coalesce(NEW.valid_to, '9999')
     AND NEW.valid_from < coalesce(other.valid_to, '9999')
     AND other.revision_from < coalesce(NEW.revision_to, 9e18)
@@ -88,15 +90,17 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute(EXCLUDE)
     else:
-        op.execute(TRIGGER)
+        for act in ACTS:
+            op.execute(TRIGGER.format(act=act))
     if not op.get_context().as_sql:
         _describe_known_models()
 
 
 def _describe_known_models() -> None:
-    """Write the attributes of models that are known already, as of the first revision."""
+    """Write the attributes of models that are known already, as of the first revision, and their order."""
     connection = op.get_bind()
-    models = connection.execute(sa.text("SELECT id, slug, document FROM language_models ORDER BY id")).all()
+    known = "SELECT id, slug, document, removed_at FROM language_models ORDER BY position, slug"
+    models = connection.execute(sa.text(known)).all()
     rows = [
         {"model": row.id, "attributes": Attributes.of(row.slug, row.document.encode()).to_json()}
         for row in models
@@ -104,13 +108,20 @@ def _describe_known_models() -> None:
     if rows:
         columns = "(model_id, attributes, revision_from) VALUES (:model, :attributes, 1)"
         connection.execute(sa.text(f"INSERT INTO model_attributes {columns}"), rows)
+    listing = msgspec.json.encode([row.id for row in models if row.removed_at is None]).decode()
+    newest = "WHERE revision = (SELECT max(revision) FROM revisions)"
+    connection.execute(
+        sa.text(f"UPDATE revisions SET listing = :listing {newest}"),  # noqa: S608
+        {"listing": listing},
+    )
 
 
 def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER TABLE price_intervals DROP CONSTRAINT ex_price_intervals_no_overlap")
     else:
-        op.execute("DROP TRIGGER price_intervals_no_overlap")
+        for act in ACTS:
+            op.execute(f"DROP TRIGGER price_intervals_no_overlap_{act}")
     op.drop_column("revisions", "listing")
     for table in ("price_holds", "price_changes", "model_attributes"):
         op.drop_table(table)

@@ -32,7 +32,7 @@ def last_run(services: Services) -> dict[str, object]:
 
 def listed_ids(services: Services) -> list[str]:
     with reading(services.engine) as connection:
-        return [price.model.slug for price in queries.current_prices(connection)]
+        return [model.slug for model in queries.listed_models(connection)]
 
 
 def make_stale(services: Services) -> None:
