@@ -30,11 +30,12 @@ PREFERENCE: Final = ("br", "zstd", "gzip", IDENTITY)
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """One body in one encoding, and the headers that stay the same while it does."""
+    """One body in one encoding: the headers of every answer, and those that describe the body."""
 
     body: bytes
     etag: str
-    headers: tuple[tuple[str, str], ...]
+    always: tuple[tuple[str, str], ...]
+    about: tuple[tuple[str, str], ...]
 
 
 class PublishedBodies:
@@ -58,12 +59,11 @@ class PublishedBodies:
             return self._application(environ, start_response)
         encoding = _best_encoding(environ.get("HTTP_ACCEPT_ENCODING", ""))
         prepared = self._prepared(snapshot)[path, encoding]
-        headers = [*prepared.headers, ("X-Price-Age", str(int(age)))]
+        headers = [*prepared.always, ("X-Price-Age", str(int(age)))]
         if _is_known(environ.get("HTTP_IF_NONE_MATCH", ""), prepared.etag):
             start_response("304 Not Modified", headers)
             return ()
-        headers.append(("Content-Length", str(len(prepared.body))))
-        start_response("200 OK", headers)
+        start_response("200 OK", [*headers, *prepared.about])
         return (prepared.body,) if method == "GET" else ()
 
     def _prepared(self, snapshot: Snapshot) -> dict[tuple[str, str], _Prepared]:
@@ -76,7 +76,6 @@ class PublishedBodies:
 
 def _prepare(snapshot: Snapshot) -> Iterable[tuple[tuple[str, str], _Prepared]]:
     always = (
-        ("Content-Type", "application/json"),
         ("Vary", "Accept-Encoding"),
         ("Cache-Control", CACHE_CONTROL),
         ("X-Price-Revision", str(snapshot.revision)),
@@ -86,8 +85,10 @@ def _prepare(snapshot: Snapshot) -> Iterable[tuple[tuple[str, str], _Prepared]]:
         published = of(snapshot.published)
         for encoding in PREFERENCE:
             body, etag = published.encoded(encoding), published.etag_of(encoding)
-            about = () if encoding == IDENTITY else (("Content-Encoding", encoding),)
-            yield (path, encoding), _Prepared(body, etag, (*about, ("ETag", etag), *always))
+            about = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+            if encoding != IDENTITY:
+                about.append(("Content-Encoding", encoding))
+            yield (path, encoding), _Prepared(body, etag, (("ETag", etag), *always), tuple(about))
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from prices import publication
+from prices import publication, publisher
 from prices.database import reading
 from prices.errors import RedisUnavailableError
 from prices.publication import (
@@ -148,7 +148,7 @@ def test_the_catalogue_is_published_once_and_then_only_confirmed(
 ) -> None:
     fill(stores.engine, model("a/one"))
     publish_current(stores.redis, stores.engine, stores.settings)
-    monkeypatch.setattr(publication, "make_publication", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(publisher, "make_publication", lambda *_: pytest.fail("made again"))
     before = read_stamp(stores.redis)
     fill(stores.engine, model("a/one"))
     publish_current(stores.redis, stores.engine, stores.settings)

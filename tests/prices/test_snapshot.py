@@ -42,20 +42,25 @@ class Watched:
     def __init__(self, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock, self.asked, self.from_database = Clock(), 0, 0
         self.reader = reader_of(services, self.clock)
-        read_stamp, catalogue_state = publication.read_stamp, publisher.catalogue_state
+        read_stamp, read_database = publication.read_stamp, publisher.read_database
 
         def counted_stamp(*given: Any) -> Any:
             self.asked += 1
             return read_stamp(*given)
 
-        def counted_state(*given: Any) -> Any:
+        def counted_database(*given: Any) -> Any:
             self.from_database += 1
-            return catalogue_state(*given)
+            return read_database(*given)
 
         monkeypatch.setattr(publication, "read_stamp", counted_stamp)
         monkeypatch.setattr(snapshot, "NEWS_SECONDS", 10)  # a busy machine is no failure
         monkeypatch.setattr(snapshot, "FIRST_SECONDS", 10)
-        monkeypatch.setattr(publisher, "catalogue_state", counted_state)
+        monkeypatch.setattr(publisher, "read_database", counted_database)
+
+    def turn_to(self, services: Services) -> None:
+        """Let the reader ask other clients."""
+        other = reader_of(services)
+        self.reader._redis, self.reader._ask_database = other._redis, other._ask_database
 
     def after(self, seconds: float) -> "snapshot.Snapshot":
         self.clock.now += seconds
@@ -174,7 +179,7 @@ def test_without_redis_the_database_answers_and_redis_is_left_alone_a_while(
     assert watched.asked == 1
     watched.ids(BREAKER_SECONDS)
     assert watched.asked == 2
-    watched.reader._services.redis.close()
+    watched.reader._redis.close()
 
 
 def test_without_any_store_the_copy_in_memory_serves_on_with_its_age(
@@ -185,7 +190,7 @@ def test_without_any_store_the_copy_in_memory_serves_on_with_its_age(
         connection.execute(update(catalogue).values(refreshed_at=utc_now(connection) - timedelta(hours=7)))
     watched = Watched(stores, monkeypatch)
     watched.ids()
-    watched.reader._services = without_redis(without_database(stores))
+    watched.turn_to(without_redis(without_database(stores)))
     assert watched.ids() == ["a/one"]
     assert 7 * 3600 <= (watched.after(1).age_seconds or 0) < 7 * 3600 + 60
 
@@ -204,7 +209,7 @@ def test_a_schema_that_is_behind_is_said_and_memory_goes_before(
         reader_of(empty).current()
     fill(stores.engine, model("a/one"))
     watched.ids()
-    watched.reader._services = empty
+    watched.turn_to(empty)
     assert watched.ids() == ["a/one"]
     empty.engine.dispose()
 
