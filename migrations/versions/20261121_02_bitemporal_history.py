@@ -28,16 +28,17 @@ ALTER TABLE price_intervals ADD CONSTRAINT ex_price_intervals_no_overlap EXCLUDE
 ) DEFERRABLE INITIALLY DEFERRED
 """
 ACTS = ("insert", "update")
+# The end of an open interval must not look like a number: SQLite would compare it as one, before any text.
 TRIGGER = """
 CREATE TRIGGER price_intervals_no_overlap_{act} BEFORE {act} ON price_intervals
 WHEN EXISTS (
     SELECT 1 FROM price_intervals other WHERE other.model_id = NEW.model_id AND other.id IS NOT NEW.id
-    AND other.valid_from < coalesce(NEW.valid_to, '9999')
-    AND NEW.valid_from < coalesce(other.valid_to, '9999')
+    AND other.valid_from < coalesce(NEW.valid_to, '9999-12-31')
+    AND NEW.valid_from < coalesce(other.valid_to, '9999-12-31')
     AND other.revision_from < coalesce(NEW.revision_to, 9e18)
     AND NEW.revision_from < coalesce(other.revision_to, 9e18)
-    AND coalesce(other.valid_to, '9999') > other.valid_from
-    AND coalesce(NEW.valid_to, '9999') > NEW.valid_from
+    AND coalesce(other.valid_to, '9999-12-31') > other.valid_from
+    AND coalesce(NEW.valid_to, '9999-12-31') > NEW.valid_from
 )
 BEGIN SELECT RAISE(ABORT, 'two prices of one model at one time'); END
 """
