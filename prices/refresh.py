@@ -17,7 +17,7 @@ from prices.guards import Guards
 from prices.logs import bind_context, log
 from prices.openrouter import OpenRouterList, parse
 from prices.publisher import publish_current
-from prices.runs import Fresh, finish_run
+from prices.runs import ABANDONED, Fresh, finish_run
 from prices.services import Services
 from prices.stash import GivenBody, Received, Shelf, Stash
 
@@ -132,10 +132,10 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
         claimed.check()
         counts = commit(services.engine, claimed.run_id, listed, received, _guards(services, asked))
     except BaseException as error:
-        meant = isinstance(error, PricesError)
-        reason = one_line(error) if meant else f"{type(error).__name__}: {one_line(error)}"
-        log.error("Price update failed", reason=in_full(error) if meant else reason, exc_info=not meant)
-        if received and received.at and not meant:
+        meant, reason = isinstance(error, PricesError), _reason(error)
+        unknown = not meant and isinstance(error, Exception)
+        log.error("Price update failed", reason=in_full(error) if meant else reason, exc_info=unknown)
+        if received and received.at and unknown:
             shelf.reject()  # the second failure on the same body, and nobody knows why: a fetch may help
         _close_failed(services.engine, claimed, reason)
         if not isinstance(error, Exception):
@@ -209,6 +209,15 @@ def publish(services: Services) -> None:
         publish_current(services.redis, services.engine, services.settings)
     except PricesError as error:
         log.warning("The catalogue could not be published", reason=in_full(error))
+
+
+def _reason(error: BaseException) -> str:
+    """Say why a run failed; one whose process was told to end has left its work to others."""
+    if isinstance(error, PricesError):
+        return one_line(error)
+    if isinstance(error, Exception):
+        return f"{type(error).__name__}: {one_line(error)}"
+    return f"{ABANDONED}: its process was told to end ({type(error).__name__})"
 
 
 def _close_failed(engine: Engine, claimed: Claim, reason: str) -> None:

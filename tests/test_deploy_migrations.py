@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
 import deploy_migrations
+from prices import database
 from prices.database import make_engine, reading, writing
 from prices.models import SCHEMA_HEAD, metadata
 from prices.queries import require_schema
@@ -147,6 +149,21 @@ def test_a_migration_that_fails_partway_leaves_nothing(release: Release, engine:
     assert err.startswith("deploy_migrations: ")
     assert err.count("\n") == 1
     assert tables(engine) == {"price_intervals"}
+
+
+def test_a_migration_may_pause_for_longer_than_a_refresh_may(
+    release: Release, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = deploy_migrations._pending
+
+    def pause_and_plan(*given: Any) -> list[str]:
+        time.sleep(0.3)
+        return plan(*given)
+
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(deploy_migrations, "_pending", pause_and_plan)
+    assert release()[0] == 0
+    assert "catalogue" in tables(engine)
 
 
 def test_a_dry_run_prints_what_is_pending_with_its_sql_and_changes_nothing(
