@@ -152,7 +152,7 @@ def test_each_attribute_that_differs_is_a_quiet_change_in_json() -> None:
         Change(ChangeKind.ATTRIBUTES, "inputs", '["text"]', '["text","image"]'),
         Change(ChangeKind.ATTRIBUTES, "reasoning", "false", "true"),
     )
-    assert QUIET == {ChangeKind.ATTRIBUTES, ChangeKind.ROUNDING}
+    assert {ChangeKind.ATTRIBUTES, ChangeKind.ROUNDING} == QUIET
 
 
 # Reverts
