@@ -17,7 +17,8 @@ from prices.formats import pricebeat
 from prices.history import KnownChange
 from prices.lease import Lease, make_token
 from prices.models import refresh_runs
-from prices.publication import PublishedBody, make_publication, read_publication
+from prices.publication import IDENTITY, PublishedBody, read_publication
+from prices.publisher import make_publication
 from prices.queries import catalogue_state, holds
 from prices.redis_client import LOCK_KEY
 from prices.refresh import refresh_prices
@@ -84,7 +85,7 @@ def test_every_body_is_history_to_the_digit_and_every_revision_stays_what_it_was
             again = pricebeat.price_list(
                 history.prices(connection, revision), stores.settings.markup, revision
             )
-            assert PublishedBody.of(again) == prices
+            assert prices.encoded(IDENTITY) == again
     assert len(published) == len(captures)
     assert read_publication(stores.redis)[1].prices == published[done.revision]  # type: ignore[index]
 
