@@ -11,7 +11,7 @@ from sqlalchemy import update
 from prices import publication
 from prices.database import make_engine, reading, utc_now, writing
 from prices.models import catalogue
-from prices.publication import make_publication, publish, publish_current
+from prices.publication import make_publication, publish, publish_current, read_publication
 from prices.redis_client import FRESH_KEY, LOCK_KEY, make_redis
 from prices.refresh import Refresh, RefreshFailedError, refresh_prices
 from prices.services import Services
@@ -89,9 +89,13 @@ def test_who_does_not_trust_the_mark_asks_the_database(published: Services) -> N
     assert refresh_prices(fetching, worker="run-once").outcome == "refreshed"
 
 
-def test_without_a_mark_the_database_says_that_prices_are_fresh(published: Services) -> None:
-    published.redis.delete(FRESH_KEY)
+def test_without_a_mark_the_database_says_that_prices_are_fresh_and_what_redis_lost_is_published_anew(
+    published: Services,
+) -> None:
+    published.redis.flushall()
     assert as_a_task(published).reason == "fresh"
+    assert read_publication(published.redis) is not None
+    assert published.redis.get(FRESH_KEY) == b"1"
 
 
 def test_a_mark_lasts_as_long_as_the_prices_are_fresh(published: Services) -> None:
