@@ -1,0 +1,23 @@
+"""A mend of the broker's driver: a worker that loses Redis with a task at work goes on, and does not end.
+
+kombu 5.7 may use a channel once more whose connection it has dropped: to put back what was not
+acknowledged, when the loss was first seen on the channel of remote control, or to acknowledge a task
+that was at work meanwhile. That raises AttributeError, for Celery an "Unrecoverable error".
+"""
+
+from typing import Any
+
+from kombu.transport import redis
+
+_connparams = redis.Channel._connparams  # noqa: SLF001 - where every use of a channel without a connection ends
+
+
+def be_careful() -> None:
+    """Let channels to Redis that have lost their connection say so, by an error that Celery survives."""
+    redis.Channel._connparams = _careful_connparams  # noqa: SLF001
+
+
+def _careful_connparams(channel: Any, asynchronous: bool = False) -> Any:
+    if getattr(channel.connection, "client", None) is None:
+        raise ConnectionError("the connection to the broker was lost")
+    return _connparams(channel, asynchronous)
