@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from prices.price import PriceSchedule
+from prices.schedule import PriceSchedule
 
 
 @dataclass(frozen=True, slots=True)

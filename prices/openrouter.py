@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from prices.errors import PriceError, UpstreamError, one_line
-from prices.price import PriceSchedule
+from prices.schedule import PriceSchedule
 
 MAX_ID = 255
 

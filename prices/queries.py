@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, select, text
 from prices.errors import SchemaBehindError
 from prices.language_model import LanguageModel
 from prices.models import SCHEMA_HEAD, catalogue, language_models, price_intervals, refresh_runs
-from prices.price import PriceSchedule
+from prices.schedule import PriceSchedule
 
 _CATALOGUE = select(catalogue)
 _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)

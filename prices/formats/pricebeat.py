@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from prices.price import UNITS, Price, PriceSchedule
+from prices.price import UNITS, Price
 from prices.queries import CurrentPrice
+from prices.schedule import PriceSchedule
 
 MILLION = Decimal(1_000_000)
 _EXACT = Context(prec=200)
