@@ -35,7 +35,7 @@ check: $(VENV)/.installed-dev ## lint, format, types, and which module may impor
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/.installed-dev ## measure this beside its alternatives, as one table of ratios
+bench: $(VENV)/.installed-bench ## measure this beside its alternatives, as one table of ratios
 	@$(BIN)/python -m bench
 
 faults: $(VENV)/.installed-dev ## break a cluster in every way, three times, and write docs/fault-matrix.md
@@ -50,6 +50,7 @@ requirements: $(VENV)/.installed-dev ## pin the requirements anew (UV_ARGS=--upg
 	@$(PIN) requirements.in -o requirements.txt
 	@$(PIN) requirements-run.in -o requirements-run.txt
 	@$(PIN) requirements-dev.in -o requirements-dev.txt
+	@$(PIN) requirements-bench.in -o requirements-bench.txt
 
 clean: ## remove what was installed and cached; the data in var/ stays
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache htmlcov
@@ -96,6 +97,12 @@ $(VENV)/.installed-run: requirements.txt requirements-run.txt $(VENV)/.made
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed-run
 	@echo "make: installing what tests and checks add"
 	@$(PIP_INSTALL) -r requirements-dev.txt || { \
+	echo "make: the packages could not be installed, for the reason above. Once mended: make $(VERB)" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed-dev
+	@echo "make: installing what is measured beside this"
+	@$(PIP_INSTALL) -r requirements-bench.txt || { \
 	echo "make: the packages could not be installed, for the reason above. Once mended: make $(VERB)" >&2; exit 1; }
 	@touch $@
 

@@ -107,6 +107,7 @@ def _wait_for_lock(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"))
         connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"))
+        connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_SECONDS}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
 
 

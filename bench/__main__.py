@@ -3,35 +3,59 @@
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 from datetime import UTC, datetime
 
-from bench import claim
+from bench import claim, failover, peers, queue
+from local.redis_server import find_redis_server
 from prices.settings import ROOT
 
-MEASUREMENTS = (claim,)
-PACKAGES = ("redis", "celery", "sqlalchemy", "flask", "granian", "msgspec")
+MEASUREMENTS = {"claim": claim, "queue": queue, "failover": failover}
+PACKAGES = ("redis", "celery", "sqlalchemy", "flask", "granian", "msgspec", *peers.PACKAGES)
+HEAD = ("| claim | what | median | ratio | commands |", "|---|---|---:|---:|---:|")
+READING = """\
+Made by `make bench`: medians of alternating rounds. A ratio is to the first row of its claim in the same
+round: of times the smaller is the better, of rates the greater. Commands are those that clients send to
+Redis for one act; what a script does there is not counted.
+"""
 
 
-def main() -> int:
-    """Measure, print, write; give the exit status."""
-    lines = ["| claim | what | median µs | ratio |", "|---|---|---:|---:|"]
+def main(names: list[str]) -> int:
+    """Measure what is named, or everything; print it, and write down everything; give the exit status."""
+    about = _about()
+    lines = list(HEAD)
     print("\n".join(lines))
-    for measurement in MEASUREMENTS:
-        for row in measurement.measure():
+    for name in names or MEASUREMENTS:
+        for row in MEASUREMENTS[name].measure():
             lines.append(str(row))
             print(row, flush=True)
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    about = (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, "
-        f"Python {platform.python_version()}, {versions}"
-    )
-    text = (
-        "# Benchmarks\n\nMade by `make bench`. A ratio is to the first row of its claim, in the same run.\n\n"
-    )
-    (ROOT / "docs" / "benchmarks.md").write_text(f"{text}{about}\n\n" + "\n".join(lines) + "\n")
+    if not names:
+        how = "\n".join(f"## {name}\n\n{module.__doc__}" for name, module in MEASUREMENTS.items())
+        table = "\n".join(lines)
+        text = f"# Benchmarks\n\n{READING}\n{about}\n\n{table}\n\n{how}"
+        (ROOT / "docs" / "benchmarks.md").write_text(text)
     return 0
 
 
+def _about() -> str:
+    """Say when and on what was measured; the load is what others did just before."""
+    version = subprocess.run([find_redis_server(), "--version"], check=True, capture_output=True, text=True)
+    server = next(word.removeprefix("v=") for word in version.stdout.split() if word.startswith("v="))
+    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, "
+        f"load {os.getloadavg()[0]:.1f} at the start, "
+        f"Python {platform.python_version()}, Redis {server}; {versions}"
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,17 +1,25 @@
-"""Claim: taking and giving back the lock costs what Redis itself costs, and so does being refused."""
+"""Taking and giving back the lock, and being refused it, each from one Python process.
+
+Every row does the same through the same redis-py client. The commands are those that the client sends.
+"""
 
 import tempfile
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
 from redis import Redis
 
-from bench.rounds import Row, compare
+from bench.commands import commands_per_act
+from bench.peers import peer
+from bench.rounds import Act, Row, alternate, microseconds
 from local.redis_server import RedisServer
 from prices.lease import Lease, make_token
 from prices.redis_client import make_redis
 
 LEASE = timedelta(seconds=60)
+SECONDS = int(LEASE.total_seconds())
+LONG = 3600
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
@@ -20,44 +28,69 @@ def measure() -> list[Row]:
     with (
         tempfile.TemporaryDirectory(prefix="pricebeat-bench-") as folder,
         RedisServer(Path(folder), persistent=False) as server,
+        make_redis(server.url) as redis,
     ):
-        redis = make_redis(server.url)
-        try:
-            return [*_taken_and_released(redis), *_refused(redis)]
-        finally:
-            redis.close()
+        return [
+            *_compare(redis, "take and release", _taken_and_released(redis)),
+            *_compare(redis, "be refused", _refused(redis)),
+        ]
 
 
-def _taken_and_released(redis: Redis) -> list[Row]:
-    release = redis.register_script(RELEASE)
+def _compare(redis: Redis, claim: str, acts: Mapping[str, Act]) -> list[Row]:
+    commands = {what: commands_per_act(redis, act) for what, act in acts.items()}
+    measures = {what: microseconds(act, times=5) for what, act in acts.items()}
+    return alternate(claim, "µs", measures, rounds=300, commands=commands)
+
+
+def _taken_and_released(redis: Redis) -> dict[str, Act]:
+    release = redis.script_load(RELEASE)
     lease = Lease(redis, "bench:ours", make_token("bench"), lease=LEASE)
-    peer = redis.lock("bench:peer", timeout=LEASE.total_seconds())
 
     def raw() -> None:
-        redis.set("bench:raw", "token", nx=True, ex=60)
-        release(keys=["bench:raw"], args=["token"])
+        redis.set("bench:raw", "token", nx=True, ex=SECONDS)
+        redis.evalsha(release, 1, "bench:raw", "token")
 
     def ours() -> None:
-        lease.take()
-        lease.release()
+        assert lease.take() is None
+        assert lease.release()
 
-    def theirs() -> None:
-        peer.acquire(blocking=False)
-        peer.release()
-
-    acts = {"SET NX EX and EVALSHA, raw": raw, "prices.lease": ours, "redis-py Lock": theirs}
-    return compare("take and release", acts)
-
-
-def _refused(redis: Redis) -> list[Row]:
-    redis.set("bench:held", "another|task|nonce", ex=600)
-    redis.set("bench:fresh", "7", ex=600)
-    lease = Lease(redis, "bench:held", make_token("bench"), lease=LEASE)
-    peer = redis.lock("bench:held", timeout=LEASE.total_seconds())
-    acts = {
-        "SET NX EX, raw": lambda: redis.set("bench:held", "token", nx=True, ex=60),
-        "prices.lease, held": lease.take,
-        "prices.lease, fresh": lambda: lease.take(unless="bench:fresh"),
-        "redis-py Lock, held": lambda: peer.acquire(blocking=False),
+    return {"raw SET NX EX and EVALSHA": raw, "prices.lease": ours} | {
+        name: _both(take, release) for name, (take, release) in _peers(redis, "bench:free", SECONDS).items()
     }
-    return compare("be refused", acts)
+
+
+def _both(take: Act, release: Act) -> Act:
+    def both() -> None:
+        assert take()
+        release()
+
+    return both
+
+
+def _refused(redis: Redis) -> dict[str, Act]:
+    redis.set("bench:held", "another|task|1700000000|nonce", ex=LONG)
+    redis.set("bench:fresh", "7", ex=LONG)
+    lease = Lease(redis, "bench:held", make_token("bench"), lease=LEASE)
+    for take, _release in _peers(redis, "bench:held-by-a-peer", LONG).values():
+        assert take()
+    return {
+        "raw SET NX EX": lambda: redis.set("bench:held", "token", nx=True, ex=SECONDS),
+        "prices.lease, held by another": lease.take,
+        "prices.lease, prices fresh": lambda: lease.take(unless="bench:fresh"),
+        **{f"{name}, held": take for name, (take, _) in _peers(redis, "bench:held-by-a-peer", LONG).items()},
+    }
+
+
+def _peers(redis: Redis, key: str, seconds: int) -> dict[str, tuple[Act, Act]]:
+    """Make each peer's lock on a key of its own: how it is taken without waiting, and given back."""
+    lock = redis.lock(f"{key}:redis-py", timeout=seconds)
+    acts: dict[str, tuple[Act, Act]] = {
+        "redis-py Lock": (lambda: lock.acquire(blocking=False), lock.release),
+    }
+    if redis_lock := peer("redis_lock"):
+        listed = redis_lock.Lock(redis, key, expire=seconds)
+        acts["python-redis-lock"] = (lambda: listed.acquire(blocking=False), listed.release)
+    if pottery := peer("pottery"):
+        redlock = pottery.Redlock(key=key, masters={redis}, auto_release_time=seconds)
+        acts["pottery Redlock, one master"] = (lambda: redlock.acquire(blocking=False), redlock.release)
+    return acts

@@ -4,34 +4,76 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final, Literal
+
+Act = Callable[[], object]
+Unit = Literal["µs", "per second", "leases"]
+_DECIMALS: Final[dict[Unit, int]] = {"µs": 0, "per second": 0, "leases": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table: what was done, its median in microseconds, and the ratio to the floor."""
+    """A line of the table: what was done, its median, its ratio, and the commands to Redis that it took."""
 
     claim: str
     what: str
-    microseconds: float
+    median: float
+    unit: Unit
     ratio: float
+    commands: float | None
 
     def __str__(self) -> str:
-        return f"| {self.claim} | {self.what} | {self.microseconds:,.0f} | {self.ratio:.2f} |"
+        sent = "" if self.commands is None else f"{self.commands:.1f}".removesuffix(".0")
+        median = f"{self.median:,.{_DECIMALS[self.unit]}f} {self.unit}"
+        return f"| {self.claim} | {self.what} | {median} | {self.ratio:.2f} | {sent} |"
 
 
-def compare(
-    claim: str, acts: Mapping[str, Callable[[], object]], *, rounds: int = 9, times: int = 200
+def alternate(
+    claim: str,
+    unit: Unit,
+    measures: Mapping[str, Callable[[], float]],
+    *,
+    rounds: int,
+    commands: Mapping[str, float] | None = None,
 ) -> list[Row]:
-    """Time each act `times` times a round, in turn; the first named is the floor."""
-    taken: dict[str, list[float]] = {what: [] for what in acts}
-    for act in acts.values():
-        act()  # connections, scripts and caches are warm
+    """Take each measure once a round, in turn.
+
+    A ratio is the median over the rounds of what each round's measure is to that round's first one.
+    """
+    taken: dict[str, list[float]] = {what: [] for what in measures}
     for _ in range(rounds):
-        for what, act in acts.items():
-            began = time.perf_counter()
-            for _ in range(times):
-                act()
-            taken[what].append((time.perf_counter() - began) / times * 1_000_000)
-    medians = {what: statistics.median(spans) for what, spans in taken.items()}
-    floor = next(iter(medians.values()))
-    return [Row(claim, what, median, median / floor) for what, median in medians.items()]
+        for what, measure in measures.items():
+            taken[what].append(measure())
+    floors = next(iter(taken.values()))
+    return [
+        Row(
+            claim,
+            what,
+            statistics.median(values),
+            unit,
+            statistics.median(value / floor for value, floor in zip(values, floors, strict=True)),
+            (commands or {}).get(what),
+        )
+        for what, values in taken.items()
+    ]
+
+
+def microseconds(act: Act, times: int) -> Callable[[], float]:
+    """Give a measure: the mean time of an act, done `times` times.
+
+    Few times and many rounds: a batch that another process interrupts is then one among many.
+    """
+    return lambda: 1_000_000 * _seconds(act, times) / times
+
+
+def per_second(act: Act, times: int) -> Callable[[], float]:
+    """Give a measure: how often an act can be done in a second, from `times` times."""
+    return lambda: times / _seconds(act, times)
+
+
+def _seconds(act: Act, times: int) -> float:
+    act()  # whatever was measured before has left the caches cold
+    began = time.perf_counter()
+    for _ in range(times):
+        act()
+    return time.perf_counter() - began

@@ -19,6 +19,13 @@ from prices.errors import DatabaseUnavailableError, SchemaBehindError
 CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 10
 LOCK_SECONDS = 5
+IDLE_SECONDS = 10
+"""How long a transaction may pause on PostgreSQL, whose server ends it then.
+
+A holder that was stopped in its commit, or whose host is gone, would else keep everyone out as long as its
+session lasts. Far below the lease, so that its heir finds the way free; far above what we compute between two
+statements, which is seconds for the largest list that we take.
+"""
 
 _SQLITE_NOW = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
 _POSTGRES_NOW = text("SELECT clock_timestamp()")
@@ -54,7 +61,10 @@ def make_engine(url: str, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    options = f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s"
+    options = (
+        f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s"
+        f" -c idle_in_transaction_session_timeout={IDLE_SECONDS}s"
+    )
     return create_engine(
         url,
         connect_args={
@@ -114,7 +124,9 @@ def _translated() -> Iterator[None]:
 
 
 def _kind(error: DBAPIError) -> str:
-    return type(error.orig or error).__name__
+    """Name what happened: by SQLite's own name where there is one, because its classes say little."""
+    cause = error.orig or error
+    return getattr(cause, "sqlite_errorname", None) or type(cause).__name__
 
 
 def _says_table_missing(error: DBAPIError) -> bool:

@@ -28,6 +28,10 @@ class PriceError(PricesError):
     """A text is no price; the text says which and why."""
 
 
+class UsageError(PricesError):
+    """What a call is said to have used cannot be; the text names the field and says why."""
+
+
 class UpstreamError(PricesError):
     """OpenRouter could not be asked, or what it answered is no price list.
 

@@ -68,7 +68,7 @@ def next_send(
     """When a message for the next refresh is to be sent; None says at once.
 
     It is when the refresh is due, with two exceptions. A message that no run answered is sent again. A run
-    whose heart stopped is not waited for longer than until it counts as dead, at `dead_at`. `started_at` is
+    that was abandoned is not waited for longer than until it counts as dead, at `dead_at`. `started_at` is
     the last run's start, `sent_at` when the last message was sent.
     """
     attempted = [at for at in (started_at, sent_at) if at is not None]

@@ -1,7 +1,10 @@
 """A language model as we keep it: upstream's JSON, its place in the list, and its price schedule."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import msgspec
+
+from prices.attributes import Attributes
 from prices.schedule import PriceSchedule
 
 
@@ -14,3 +17,14 @@ class LanguageModel:
     document: bytes
     schedule: PriceSchedule
     row_id: int | None = None
+
+    @property
+    def attributes(self) -> Attributes:
+        """What we show of the model beside its price."""
+        return Attributes.of(self.slug, self.document)
+
+    def priced_as(self, other: "LanguageModel") -> "LanguageModel":
+        """Give the model with the price of another, also in its document, which keeps all else as it is."""
+        fields = msgspec.json.decode(self.document, type=dict[str, msgspec.Raw])
+        fields["pricing"] = msgspec.json.decode(other.document, type=dict[str, msgspec.Raw])["pricing"]
+        return replace(self, document=msgspec.json.encode(fields), schedule=other.schedule)

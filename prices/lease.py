@@ -11,18 +11,20 @@ from enum import Enum
 from typing import Final
 
 from redis import Redis
-from redis.commands.core import Script
 
 from prices.errors import RedisUnavailableError
 from prices.redis_client import redis_errors
+from prices.scripts import LuaScript
 
-# Taken: an empty answer. Held: the holder's token and the milliseconds left. Barred: the same of the
-# key that bars, behind an empty token. No key of ours is without end: such a one was set by hand.
-_TAKE: Final = """
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+# Taken: an empty answer. Held: the holder's token, then the milliseconds left. Barred: the milliseconds left
+# of the key that bars, then what stands there. No key of ours is without end: such a one was set by hand.
+_TAKE: Final = LuaScript("""
 if KEYS[2] then
   local bar = redis.call('GET', KEYS[2])
-  local bar_left = redis.call('PTTL', KEYS[2])
-  if bar and bar_left ~= -1 then return {'', bar_left, bar} end
+  local bar_left = bar and redis.call('PTTL', KEYS[2])
+  if bar and bar_left ~= -1 then return {bar_left, bar} end
 end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
@@ -32,18 +34,18 @@ if holder and holder ~= ARGV[1] then
 end
 redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
 return {}
-"""
+""")
 # A key that is gone (evicted, or Redis came back empty) is taken anew: nobody else has it.
-_RENEW: Final = """
+_RENEW: Final = LuaScript("""
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
-"""
-_RELEASE: Final = """
+""")
+_RELEASE: Final = LuaScript("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
-"""
+""")
 
 
 class Renewal(Enum):
@@ -95,29 +97,24 @@ class Lease:
         self._redis = redis
         self._key = key
         self._milliseconds = int(lease.total_seconds() * 1000)
-        self._take: Script = redis.register_script(_TAKE)
-        self._renew: Script = redis.register_script(_RENEW)
-        self._release: Script = redis.register_script(_RELEASE)
 
     def take(self, *, unless: str | None = None) -> Holder | Barred | None:
         """Take the lock, unless the key `unless` is there: None when it is ours, else what is in the way.
 
         After a lost reply the value is read back, so that we are never locked out by ourselves.
         """
-        keys = [self._key] if unless is None else [self._key, unless]
+        keys = (self._key,) if unless is None else (self._key, unless)
         try:
-            with redis_errors():
-                answer = self._take(keys=keys, args=[self.token, self._milliseconds])
+            answer = _TAKE(self._redis, keys, (self.token, self._milliseconds))
         except RedisUnavailableError:
             return self._read_back()
         if not answer:
             return None
-        left = timedelta(milliseconds=max(0, answer[1]))
-        return (
-            Holder(answer[0].decode(errors="replace"), left)
-            if answer[0]
-            else Barred(answer[2].decode(errors="replace"), left)
-        )
+        if isinstance(answer[0], int):
+            left, bar = answer
+            return Barred(bar.decode(errors="replace"), max(0, left) * _MILLISECOND)
+        token, left = answer
+        return Holder(token.decode(errors="replace"), max(0, left) * _MILLISECOND)
 
     def _read_back(self) -> Holder | None:
         holder = read_holder(self._redis, self._key)
@@ -128,16 +125,14 @@ class Lease:
     def renew(self) -> Renewal:
         """Begin the lease anew; LOST when another holds the lock now, UNKNOWN without Redis."""
         try:
-            with redis_errors():
-                renewed = self._renew(keys=[self._key], args=[self.token, self._milliseconds])
+            renewed = _RENEW(self._redis, (self._key,), (self.token, self._milliseconds))
         except RedisUnavailableError:
             return Renewal.UNKNOWN
         return Renewal.RENEWED if renewed else Renewal.LOST
 
     def release(self) -> bool:
         """Give the lock back if it is still ours."""
-        with redis_errors():
-            return bool(self._release(keys=[self._key], args=[self.token]))
+        return bool(_RELEASE(self._redis, (self._key,), (self.token,)))
 
 
 def read_holder(redis: Redis, key: str) -> Holder | None:
@@ -146,4 +141,4 @@ def read_holder(redis: Redis, key: str) -> Holder | None:
         pipeline.get(key)
         pipeline.pttl(key)
         token, left = pipeline.execute()
-    return Holder(token.decode(errors="replace"), timedelta(milliseconds=max(0, left))) if token else None
+    return Holder(token.decode(errors="replace"), max(0, left) * _MILLISECOND) if token else None

@@ -9,6 +9,7 @@ from redis import Redis
 
 from prices.clock import Clock
 from prices.redis_client import HEARTBEAT_KEY, redis_errors
+from prices.scripts import LuaScript
 
 BEAT_SECONDS: Final = 10.0
 """How often a process says that it lives."""
@@ -16,18 +17,17 @@ ALIVE_SECONDS: Final = 45.0
 """How long it counts as alive after that."""
 FORGET_SECONDS: Final = 3600
 
-_SAY: Final = """
+_SAY: Final = LuaScript("""
 local now = redis.call('TIME')
 redis.call('ZADD', KEYS[1], now[1], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now[1] - ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-"""
+""")
 
 
 def say_alive(redis: Redis, kind: str, name: str) -> None:
     """Note, by Redis's clock, that the process `name` of a `kind` (worker, beat) lives."""
-    with redis_errors():
-        redis.register_script(_SAY)(keys=[HEARTBEAT_KEY.format(kind=kind)], args=[name, FORGET_SECONDS])
+    _SAY(redis, (HEARTBEAT_KEY.format(kind=kind),), (name, FORGET_SECONDS))
 
 
 def forget(redis: Redis, kind: str, name: str) -> None:

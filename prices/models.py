@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from prices.database import UtcDateTime
 
-SCHEMA_HEAD = "20261121_01"
+SCHEMA_HEAD = "20261121_02"
 """The migration whose tables these are; a test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -126,6 +126,64 @@ price_intervals = Table(
     ),
 )
 
+# Of one model no two intervals overlap both in validity and in revisions: on PostgreSQL an exclusion
+# constraint sees to that, on SQLite a trigger.
+
+model_attributes = Table(
+    "model_attributes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model_id", Integer, ForeignKey("language_models.id"), nullable=False),
+    # Name, context length and abilities: JSON, `prices.attributes.Attributes`.
+    Column("attributes", Text, nullable=False),
+    # The revisions that said so, [revision_from, revision_to), open while the newest does.
+    Column("revision_from", Integer, nullable=False),
+    Column("revision_to", Integer),
+    Index("ix_model_attributes_model_id", "model_id", "revision_from"),
+)
+
+price_changes = Table(
+    "price_changes",
+    metadata,
+    # The cursor of the feed: commits come one after the other, so a larger number is a later commit.
+    Column("id", Integer, primary_key=True),
+    Column("revision", Integer, ForeignKey("revisions.revision"), nullable=False),
+    Column("model_id", Integer, ForeignKey("language_models.id"), nullable=False),
+    # One of `prices.changes.ChangeKind`, and what of the model changed, where it was a part of it.
+    Column("kind", String(32), nullable=False),
+    Column("part", String(255)),
+    # Upstream's text of a price, JSON of anything else.
+    Column("before", Text),
+    Column("after", Text),
+    # Since when the new value holds, and the earlier change that this one undoes.
+    Column("at", UtcDateTime, nullable=False),
+    Column("reverts", Integer),
+    Index("ix_price_changes_model_id", "model_id", "at"),
+    sqlite_autoincrement=True,
+)
+
+price_holds = Table(
+    "price_holds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model_id", Integer, ForeignKey("language_models.id"), nullable=False),
+    Column("reason", Text, nullable=False),
+    # What upstream said: a schedule, or nothing where the model had vanished.
+    Column("schedule", Text),
+    Column("seen_at", UtcDateTime, nullable=False),
+    # The revisions in which it was held, [revision_from, revision_to), and what became of it.
+    Column("revision_from", Integer, nullable=False),
+    Column("revision_to", Integer),
+    Column("resolution", String(16)),
+    Index(
+        "uq_price_holds_open",
+        "model_id",
+        unique=True,
+        sqlite_where=text("revision_to IS NULL"),
+        postgresql_where=text("revision_to IS NULL"),
+    ),
+)
+
 revisions = Table(
     "revisions",
     metadata,
@@ -133,6 +191,8 @@ revisions = Table(
     Column("run_id", Integer, ForeignKey("refresh_runs.id"), nullable=False),
     Column("committed_at", UtcDateTime, nullable=False),
     Column("changes", Integer, nullable=False),
+    # The rows of the models in upstream's order, as JSON; null where it is that of the revision before.
+    Column("listing", Text),
 )
 
 received_bodies = Table(

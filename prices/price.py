@@ -4,9 +4,9 @@ USD per unit (token, request, image, search ...). No float ever holds a price. S
 OpenRouter's models API, https://openrouter.ai/docs/api-reference/models/get-models.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from enum import StrEnum
 
 from prices.errors import PriceError
@@ -81,3 +81,28 @@ def shown(value: object) -> str:
     """Quote what is no price, cut to what an error's line can hold."""
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 40 else f"{text[:36]}..."
+
+
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Decimal alone keeps 28 digits; sums and products of finite amounts never need more than they have here."""
+
+
+def times(amount: Decimal, *factors: Decimal) -> Decimal:
+    """Multiply without rounding."""
+    for factor in factors:
+        amount = _EXACT.multiply(amount, factor)
+    return amount
+
+
+def total_of(amounts: Iterable[Decimal]) -> Decimal:
+    """Add without rounding; nothing adds up to 0."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = _EXACT.add(total, amount)
+    return total
+
+
+def plain(amount: Decimal) -> str:
+    """Write an amount without exponent and without trailing zeros."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

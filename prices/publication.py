@@ -1,25 +1,18 @@
 """The published catalogue: bodies made once per revision, kept in Redis for every web instance."""
 
 import gzip
-import hashlib
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final, cast
 
 import msgspec
 from redis import Redis
-from sqlalchemy import Connection, Engine
 
-from prices import freshness
-from prices.database import reading, utc_now
 from prices.errors import in_full
-from prices.formats import openrouter, pricebeat
 from prices.logs import log
-from prices.queries import CatalogueState, catalogue_state, current_prices
 from prices.redis_client import FRESH_KEY, SNAPSHOT_KEY, redis_errors
-from prices.settings import Settings
+from prices.scripts import LuaScript
 
-BODIES_VERSION = 1
+BODIES_VERSION = 3
 """Moves when the bodies of one revision would come out otherwise than before."""
 
 # The mark that the prices are fresh goes with every word on when they were confirmed: `fresh_ms` is
@@ -33,7 +26,7 @@ end
 """
 # A publication never replaces a later one: a holder that was paused wakes up with an old one. A time more
 # than an hour ahead of Redis's clock is a clock that was wrong, not a later publication.
-_PUBLISH: Final = f"""{_MARK}
+_PUBLISH: Final = LuaScript(f"""{_MARK}
 local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
 local ahead = (redis.call('TIME')[1] + 3600) * 1000000
 if there and there <= ahead and there > tonumber(ARGV[1]) then
@@ -44,9 +37,9 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1], 'content', ARGV[2], 'publication', ARGV[5])
 mark(ARGV[3], ARGV[4])
 return 1
-"""
+""")
 # The same content, confirmed later: only the time moves.
-_CONFIRM: Final = f"""{_MARK}
+_CONFIRM: Final = LuaScript(f"""{_MARK}
 if redis.call('HGET', KEYS[1], 'content') ~= ARGV[2] then return 0 end
 local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
 if not there or there < tonumber(ARGV[1]) then
@@ -54,19 +47,30 @@ if not there or there < tonumber(ARGV[1]) then
 end
 mark(ARGV[3], ARGV[4])
 return 1
-"""
+""")
+
+
+IDENTITY: Final = "identity"
 
 
 class PublishedBody(msgspec.Struct, frozen=True):
-    """One body as it is served: packed with gzip, and its strong validator."""
+    """One body as it is served: packed in each encoding, and the strong validator of the plain one."""
 
-    packed: bytes
     etag: str
+    gzip: bytes
+    br: bytes
+    zstd: bytes
 
-    @classmethod
-    def of(cls, body: bytes) -> "PublishedBody":
-        """Pack a body; the same bytes give the same validator on every instance."""
-        return cls(gzip.compress(body, 6, mtime=0), f'"{hashlib.sha256(body).hexdigest()[:20]}"')
+    def encoded(self, encoding: str) -> bytes:
+        """Give the body in an encoding, as Content-Encoding names it."""
+        if encoding == IDENTITY:
+            return gzip.decompress(self.gzip)
+        packed: bytes = getattr(self, encoding)
+        return packed
+
+    def etag_of(self, encoding: str) -> str:
+        """Give the validator of the body in an encoding: a strong one names bytes, so each has its own."""
+        return self.etag if encoding == IDENTITY else f'{self.etag[:-1]}-{encoding}"'
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -84,54 +88,10 @@ class Stamp(msgspec.Struct, frozen=True):
     refreshed_at: datetime | None
 
 
-def stamp(state: CatalogueState, markup: Decimal) -> Stamp:
-    """Name the content that a catalogue's state stands for."""
-    parts = f"{state.revision}|{state.body_digest}|{markup}|{BODIES_VERSION}"
-    return Stamp(hashlib.sha256(parts.encode()).hexdigest()[:16], state.refreshed_at)
-
-
-def make_publication(connection: Connection, markup: Decimal) -> tuple[Stamp, Publication]:
-    """Make the bodies from the database, as one state of it."""
-    state = catalogue_state(connection)
-    prices = current_prices(connection)
-    models = openrouter.model_list([price.model.document for price in prices], state.envelope)
-    ours = pricebeat.price_list(prices, markup, state.revision)
-    return stamp(state, markup), Publication(state.revision, PublishedBody.of(models), PublishedBody.of(ours))
-
-
-def publish_current(redis: Redis, engine: Engine, settings: Settings) -> None:
-    """Bring the published catalogue up to the database, if it is behind, and mark the prices fresh or not.
-
-    Raises RedisUnavailableError or DatabaseUnavailableError; what is committed stays committed.
-    """
-    with reading(engine) as connection:
-        now, state = utc_now(connection), catalogue_state(connection)
-    publish_state(redis, engine, settings, state, now)
-
-
-def publish_state(
-    redis: Redis, engine: Engine, settings: Settings, state: CatalogueState, now: datetime
-) -> None:
-    """Do what `publish_current` does for a state that was just read, at `now` by the database's clock."""
-    fresh = freshness.fresh_left(state.refreshed_at, now, settings.refresh_interval)
-    if confirm(redis, stamp(state, settings.markup), state.revision, fresh):
-        return
-    with reading(engine) as connection:
-        stamped, publication = make_publication(connection, settings.markup)
-    publish(redis, stamped, publication, fresh)
-
-
 def confirm(redis: Redis, stamp: Stamp, revision: int, fresh: timedelta) -> bool:
     """Tell Redis that its content was confirmed, and is fresh so long; False when it holds another."""
-    with redis_errors():
-        script = redis.register_script(_CONFIRM)
-        arguments: list[str | int | bytes] = [
-            _microseconds(stamp),
-            stamp.content,
-            _milliseconds(fresh),
-            revision,
-        ]
-        return bool(script(keys=[SNAPSHOT_KEY, FRESH_KEY], args=arguments))
+    arguments = (_microseconds(stamp), stamp.content, _milliseconds(fresh), revision)
+    return bool(_CONFIRM(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
 
 
 def publish(redis: Redis, stamp: Stamp, publication: Publication, fresh: timedelta | None = None) -> bool:
@@ -139,18 +99,10 @@ def publish(redis: Redis, stamp: Stamp, publication: Publication, fresh: timedel
 
     `fresh` is how long the prices still need no refresh, None where the caller does not know.
     """
-    with redis_errors():
-        script = redis.register_script(_PUBLISH)
-        packed = msgspec.msgpack.encode(publication)
-        fresh_ms = "" if fresh is None else _milliseconds(fresh)
-        arguments: list[str | int | bytes] = [
-            _microseconds(stamp),
-            stamp.content,
-            fresh_ms,
-            publication.revision,
-            packed,
-        ]
-        return bool(script(keys=[SNAPSHOT_KEY, FRESH_KEY], args=arguments))
+    packed = msgspec.msgpack.encode(publication)
+    fresh_ms = "" if fresh is None else _milliseconds(fresh)
+    arguments = (_microseconds(stamp), stamp.content, fresh_ms, publication.revision, packed)
+    return bool(_PUBLISH(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
 
 
 def read_stamp(redis: Redis) -> Stamp | None:

@@ -7,9 +7,17 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select, text
 
+from prices.catalogue_diff import Hold
 from prices.errors import SchemaBehindError
 from prices.language_model import LanguageModel
-from prices.models import SCHEMA_HEAD, catalogue, language_models, price_intervals, refresh_runs
+from prices.models import (
+    SCHEMA_HEAD,
+    catalogue,
+    language_models,
+    price_holds,
+    price_intervals,
+    refresh_runs,
+)
 from prices.schedule import PriceSchedule
 
 _CATALOGUE = select(catalogue)
@@ -26,15 +34,6 @@ class CatalogueState:
     refreshed_run_id: int | None
     envelope: dict[str, Any]
     body_digest: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentPrice:
-    """A model with the price in force and since when and which revision it is."""
-
-    model: LanguageModel
-    valid_from: datetime
-    revision_from: int
 
 
 def catalogue_state(connection: Connection) -> CatalogueState:
@@ -57,25 +56,40 @@ def tombstones(connection: Connection) -> dict[str, int]:
     return {row.slug: row.id for row in connection.execute(query)}
 
 
-def current_prices(connection: Connection) -> list[CurrentPrice]:
+def listed_models(connection: Connection) -> list[LanguageModel]:
     """Read the models that upstream lists, in upstream's order."""
     interval = price_intervals.c
     query = (
-        select(language_models, interval.schedule, interval.valid_from, interval.revision_from)
+        select(language_models, interval.schedule)
         .join(price_intervals, interval.model_id == language_models.c.id)
         .where(interval.valid_to.is_(None), interval.revision_to.is_(None))
         .order_by(language_models.c.position, language_models.c.slug)
     )
     return [
-        CurrentPrice(
-            LanguageModel(
-                row.slug, row.position, row.document.encode(), PriceSchedule.from_json(row.schedule), row.id
-            ),
-            row.valid_from,
-            row.revision_from,
+        LanguageModel(
+            row.slug, row.position, row.document.encode(), PriceSchedule.from_json(row.schedule), row.id
         )
         for row in connection.execute(query)
     ]
+
+
+def holds(connection: Connection) -> dict[str, Hold]:
+    """Read what is held now, by slug."""
+    query = (
+        select(price_holds, language_models.c.slug)
+        .join(language_models, language_models.c.id == price_holds.c.model_id)
+        .where(price_holds.c.revision_to.is_(None))
+    )
+    return {
+        row.slug: Hold(
+            row.slug,
+            row.model_id,
+            row.reason,
+            PriceSchedule.from_json(row.schedule) if row.schedule else None,
+            row.seen_at,
+        )
+        for row in connection.execute(query)
+    }
 
 
 def last_run(connection: Connection) -> Row[Any] | None:

@@ -1,7 +1,5 @@
 """Redis: the client with its time-outs, and the one table of all keys."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from redis import Redis
@@ -40,10 +38,14 @@ def make_redis(url: str, *, seconds: float = REDIS_SECONDS) -> Redis:
     )
 
 
-@contextmanager
-def redis_errors() -> Iterator[None]:
+class redis_errors:  # noqa: N801 - used as the function that `contextmanager` would make, at a fifth of its cost
     """Turn what the client raises into RedisUnavailableError, without the address's password."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise RedisUnavailableError(f"Redis failed ({type(error).__name__})") from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _at: object) -> None:
+        if isinstance(error, RedisError | OSError):
+            raise RedisUnavailableError(f"Redis failed ({type(error).__name__})") from error

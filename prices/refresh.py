@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from sqlalchemy import Engine
@@ -14,12 +13,13 @@ from prices.commit import MAX_NAMED_ROWS, commit
 from prices.database import reading, utc_now, writing
 from prices.errors import PricesError, UpstreamError, in_full, one_line
 from prices.freshness import fresh_for
+from prices.guards import Guards
 from prices.logs import bind_context, log
 from prices.openrouter import OpenRouterList, parse
-from prices.publication import publish_current
-from prices.runs import Fresh, finish_run
+from prices.publisher import publish_current
+from prices.runs import ABANDONED, Fresh, finish_run
 from prices.services import Services
-from prices.stash import Stash
+from prices.stash import GivenBody, Received, Shelf, Stash
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Refresh:
 
     def to_builtins(self) -> dict[str, Any]:
         """Give the result as a task or a command reports it, without absent keys."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        given = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in given if value is not None}
 
 
 class RefreshFailedError(PricesError):
@@ -59,6 +60,16 @@ class RefreshFailedError(PricesError):
 Progress = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What kind of refresh was asked for."""
+
+    force: bool
+    accept_held: bool
+    given: Received | None
+    progress: Progress
+
+
 def refresh_prices(
     services: Services,
     *,
@@ -67,12 +78,16 @@ def refresh_prices(
     attempt: int = 0,
     force: bool = False,
     trust_marker: bool = False,
+    accept_held: bool = False,
+    given: Received | None = None,
     progress: Progress = lambda _step: None,
 ) -> Refresh:
     """Refresh the prices if they are due and nobody else does.
 
     `force` passes over freshness, never over the claim; `trust_marker` lets the mark in Redis stand for
-    the database's word on freshness. `progress` is told each step.
+    the database's word on freshness. `accept_held` believes at once what the guards would hold, and what
+    they hold already. `given` is a body with its time, used instead of a fetch and published by the caller.
+    `progress` is told each step.
     Raises RefreshFailedError, after the run's row was closed with the reason.
     """
     began = time.monotonic()
@@ -92,11 +107,12 @@ def refresh_prices(
                     return Refresh("skipped", "held", holder=claimed.holder, age_seconds=age)
                 if isinstance(claimed, Fresh):
                     if not claimed.by_mark:
-                        _publish(services)
+                        publish(services)
                     age = claimed.age.total_seconds()
                     return Refresh("skipped", "fresh", revision=claimed.revision, age_seconds=age)
                 with bind_context(run_id=claimed.run_id):
-                    return _run(services, claimed, force, began, progress)
+                    asked = _Asked(force, accept_held, given, progress)
+                    return _run(services, claimed, asked, began)
         except RefreshFailedError:
             raise
         except PricesError as error:
@@ -104,38 +120,33 @@ def refresh_prices(
             raise RefreshFailedError(one_line(error)) from error
 
 
-def _run(services: Services, claimed: Claim, force: bool, began: float, progress: Progress) -> Refresh:
+def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Refresh:
     """Fetch, decide, commit and publish under a claim; close the run's row whatever happens."""
-    settings = services.settings
-    stash = Stash(
-        None if claimed.degraded else services.redis,
-        services.engine,
-        settings.upstream_url,
-        fresh_for(settings.refresh_interval),
-    )
-    age = timedelta(0)
+    shelf = GivenBody(asked.given) if asked.given else _stash(services, claimed, asked)
+    received = None
     try:
-        body, age, fetch_seconds = _receive(services, stash, claimed, force, progress)
-        progress("deciding")
-        listed = _parse(stash, body)
-        progress("committing")
+        received = _receive(services, shelf, claimed, asked)
+        asked.progress("deciding")
+        listed = _parse(received.body, shelf)
+        asked.progress("committing")
         claimed.check()
-        counts = commit(services.engine, claimed.run_id, listed, body, age, fetch_seconds)
+        counts = commit(services.engine, claimed.run_id, listed, received, _guards(services, asked))
     except BaseException as error:
-        meant = isinstance(error, PricesError)
-        reason = one_line(error) if meant else f"{type(error).__name__}: {one_line(error)}"
-        log.error("Price update failed", reason=in_full(error) if meant else reason, exc_info=not meant)
-        if age and not meant:
-            stash.reject()  # the second failure on the same body, and nobody knows why: a fetch may help
+        meant, reason = isinstance(error, PricesError), _reason(error)
+        unknown = not meant and isinstance(error, Exception)
+        log.error("Price update failed", reason=in_full(error) if meant else reason, exc_info=unknown)
+        if received and received.at and unknown:
+            shelf.reject()  # the second failure on the same body, and nobody knows why: a fetch may help
         _close_failed(services.engine, claimed, reason)
         if not isinstance(error, Exception):
             raise
         failed = Refresh("failed", reason, claimed.run_id, degraded=claimed.degraded, seconds=_since(began))
         retry_after = error.retry_after if isinstance(error, UpstreamError) else 0.0
         raise RefreshFailedError(reason, failed, retry_after) from error
-    stash.forget()
-    progress("publishing")
-    _publish(services)
+    shelf.forget()
+    if not asked.given:
+        asked.progress("publishing")
+        publish(services)
     done = Refresh(
         "refreshed",
         run_id=claimed.run_id,
@@ -147,51 +158,66 @@ def _run(services: Services, claimed: Claim, force: bool, began: float, progress
     return done
 
 
-def _receive(
-    services: Services, stash: Stash, claimed: Claim, force: bool, progress: Progress
-) -> tuple[bytes, timedelta, float]:
-    """Use the body that an earlier run received and could not commit, or fetch one and stash it.
+def _stash(services: Services, claimed: Claim, asked: _Asked) -> Stash:
+    settings = services.settings
+    redis = None if claimed.degraded else services.redis
+    lifetime = fresh_for(settings.refresh_interval)
+    return Stash(redis, services.engine, settings.upstream_url, lifetime, readable=not asked.force)
 
-    Gives the body, how long ago it was received, and the seconds that the fetch took.
-    """
+
+def _guards(services: Services, asked: _Asked) -> Guards | None:
+    settings = services.settings
+    return None if asked.accept_held else Guards(settings.guard_factor, settings.guard_loss)
+
+
+def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) -> Received:
+    """Use the body that is there already, from a run that could not commit it, or fetch one and keep it."""
     settings = services.settings
     with reading(services.engine) as connection:
-        committed = queries.catalogue_state(connection).refreshed_run_id or 0
-    if not force and (stashed := stash.get(committed)):
-        body, age = stashed
-        log.info("Using the body that an earlier run received", bytes=len(body), age=age.total_seconds())
-        return body, age, 0.0
+        state = queries.catalogue_state(connection)
+    if there := shelf.get(state):
+        log.info("Using a body that was received before", bytes=len(there.body), at=there.at)
+        return there
 
     def received(count: int) -> None:
         claimed.check()  # a holder that was stopped must not go on receiving beside its successor
-        progress(f"fetching: {count // 1024} KiB received")
+        asked.progress(f"fetching: {count // 1024} KiB received")
 
     claimed.check()
-    progress("fetching")
+    asked.progress("fetching")
     began = services.clock.monotonic()
     body = services.fetch(settings.upstream_url, settings.upstream_key, received)
     seconds = round(services.clock.monotonic() - began, 3)
-    stash.put(claimed.run_id, body)
-    return body, timedelta(0), seconds
+    shelf.put(claimed.run_id, body)
+    return Received(body, fetch_seconds=seconds)
 
 
-def _parse(stash: Stash, body: bytes) -> OpenRouterList:
+def _parse(body: bytes, shelf: Shelf) -> OpenRouterList:
     try:
         listed = parse(body)
     except UpstreamError:
-        stash.reject()
+        shelf.reject()
         raise
     for row in listed.skipped[:MAX_NAMED_ROWS]:
         log.warning("A row of upstream's list was skipped", row=str(row))
     return listed
 
 
-def _publish(services: Services) -> None:
+def publish(services: Services) -> None:
     """Publish what is committed; what cannot be published now is made good by the next run or reader."""
     try:
         publish_current(services.redis, services.engine, services.settings)
     except PricesError as error:
         log.warning("The catalogue could not be published", reason=in_full(error))
+
+
+def _reason(error: BaseException) -> str:
+    """Say why a run failed; one whose process was told to end has left its work to others."""
+    if isinstance(error, PricesError):
+        return one_line(error)
+    if isinstance(error, Exception):
+        return f"{type(error).__name__}: {one_line(error)}"
+    return f"{ABANDONED}: its process was told to end ({type(error).__name__})"
 
 
 def _close_failed(engine: Engine, claimed: Claim, reason: str) -> None:

@@ -7,7 +7,7 @@ the catalogue's fence to its own number, and a commit that finds another number 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
 
@@ -18,6 +18,8 @@ from prices.models import catalogue, refresh_runs
 
 RUNNING = "running"
 FINISHED = "finished"
+ABANDONED: Final = "abandoned"
+"""How the reason of a run begins whose process ended or fell silent before it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def start_run(
     if running is not None:
         if abs(now - running.heartbeat_at) <= lease:
             return Busy(running.id, running.worker, now - running.started_at)
-        finish_run(connection, running.id, now, outcome="failed", reason="abandoned: its heartbeat stopped")
+        reason = f"{ABANDONED}: its heartbeat stopped"
+        finish_run(connection, running.id, now, outcome="failed", reason=reason)
     run_id = connection.execute(
         insert(refresh_runs)
         .values(
@@ -122,3 +125,17 @@ def finish_run(
         .values(state=FINISHED, **values)
     )
     return closed.rowcount == 1
+
+
+def dead_at(run: Row[Any], lease: timedelta) -> datetime | None:
+    """Tell when a run counts as dead and another must be sent for; None says that it ended in order.
+
+    A running one does a lease after its last heartbeat, one whose process was told to end at that time.
+    """
+    if run.state == RUNNING:
+        heartbeat_at: datetime = run.heartbeat_at
+        return heartbeat_at + lease
+    if (run.reason or "").startswith(ABANDONED):
+        finished_at: datetime = run.finished_at
+        return finished_at
+    return None

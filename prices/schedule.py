@@ -5,17 +5,31 @@ Source of the rules: the pricing object and its overrides, https://openrouter.ai
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
 from prices.errors import PriceError
 from prices.price import DIMENSIONS, Price, shown
 
-CONDITIONS = ("min_prompt_tokens", "utc_start", "utc_end")
+STALE_MINUTES = 62
+"""How old a list can be when it is received: `max-age=120, stale-while-revalidate=3600`."""
+
+WINDOW = ("utc_start", "utc_end")
+CONDITIONS = ("min_prompt_tokens", *WINDOW)
+REQUIRED = ("prompt", "completion")
+UNSEEN = "unseen"
+NO_DIMENSIONS = ("overrides", "discount", UNSEEN)
+MAX_NAME = 64
+"""A longer key is no dimension that anybody prices by, and has no place in a table."""
+
+
+def is_number(value: object) -> TypeGuard[int | Decimal]:
+    """Whether a condition's value is a number as JSON has it; upstream's schema allows 400.0 for 400."""
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +46,35 @@ class Override:
     @property
     def is_window(self) -> bool:
         """Whether this entry holds by the hour of the day."""
-        return any(name in ("utc_start", "utc_end") for name, _ in self.conditions)
+        return any(name in WINDOW for name, _ in self.conditions)
+
+    @property
+    def is_tier(self) -> bool:
+        """Whether this entry holds by the size of the prompt."""
+        return any(name == "min_prompt_tokens" for name, _ in self.conditions)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether we know every condition, and each is a number."""
+        return all(name in CONDITIONS and isinstance(value, int) for name, value in self.conditions)
 
     def in_force(self, at: datetime) -> bool:
         """Whether a window is open at a UTC time: `[start, end)`, past midnight where the end is less."""
         told = dict(self.conditions)
         start, end = told.get("utc_start", 0), told.get("utc_end", 2400)
-        if not (isinstance(start, int) and isinstance(end, int)):
+        if not (is_number(start) and is_number(end)):
             return True  # not a window that we can read: what stands above it may be its price
         clock = at.hour * 100 + at.minute
         return start <= clock < end if start <= end else clock >= start or clock < end
+
+    def may_be_shown(self, at: datetime) -> bool:
+        """Whether a list received at a UTC time may show this window's prices in the place of the base.
+
+        Upstream lets caches answer with a list of up to an hour before (`stale-while-revalidate=3600`).
+        """
+        return self.is_window and any(
+            self.in_force(at - timedelta(minutes=minutes)) for minutes in range(STALE_MINUTES + 1)
+        )
 
     def to_builtins(self) -> dict[str, Any]:
         """Give the entry in upstream's own flat shape."""
@@ -50,10 +83,15 @@ class Override:
 
 @dataclass(frozen=True)
 class PriceSchedule:
-    """What a model costs: a base price per dimension, and overrides of which later entries win."""
+    """What a model costs: a base price per dimension, and overrides of which later entries win.
+
+    `unseen` names the dimensions whose base a window has hidden for as long as we know the model: they have
+    no price in `base`, and are unknown outside that window.
+    """
 
     base: Mapping[str, Price]
     overrides: tuple[Override, ...] = ()
+    unseen: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, pricing: Mapping[str, Any]) -> "PriceSchedule":
@@ -63,20 +101,24 @@ class PriceSchedule:
         is no price such as `discount`) is no dimension and is passed over.
         Raises PriceError that names the key.
         """
+        schedule = cls._parse_any(pricing)
+        for required in REQUIRED:
+            if required not in schedule.base:
+                raise PriceError(f"pricing.{required} is missing")
+        return schedule
+
+    @classmethod
+    def _parse_any(cls, pricing: Mapping[str, Any]) -> "PriceSchedule":
         base = {}
         for key, value in pricing.items():
-            if key in ("overrides", "discount") or value is None or isinstance(value, (dict, list, bool)):
-                if key in ("prompt", "completion") and value is not None:
+            if key in NO_DIMENSIONS or value is None or isinstance(value, (dict, list, bool)):
+                if key in REQUIRED and value is not None:
                     raise PriceError(f"pricing.{key}: {shown(value)} is not a price")
                 continue
-            try:
-                base[key] = _parse_at(f"pricing.{key}", value)
-            except PriceError:
-                if key in DIMENSIONS:
-                    raise
-        for required in ("prompt", "completion"):
-            if required not in base:
-                raise PriceError(f"pricing.{required} is missing")
+            if len(key) > MAX_NAME or not key.isprintable():
+                continue
+            if (price := _read(f"pricing.{key}", value, key in DIMENSIONS)) is not None:
+                base[key] = price
         entries = pricing.get("overrides") or []
         if not isinstance(entries, list):
             raise PriceError("pricing.overrides is not a list")
@@ -86,58 +128,82 @@ class PriceSchedule:
     @classmethod
     def from_json(cls, text: str) -> "PriceSchedule":
         """Read back what `to_json` wrote."""
-        return cls.parse(_decode(text))
+        told = _decode(text)
+        unseen = frozenset(told.pop(UNSEEN, ()))
+        return replace(cls._parse_any(told), unseen=unseen)
 
     def to_json(self) -> str:
         """Write the schedule in upstream's shape with sorted keys: one text for one schedule."""
         whole: dict[str, Any] = {name: price.text for name, price in self.base.items()}
         if self.overrides:
             whole["overrides"] = [entry.to_builtins() for entry in self.overrides]
+        if self.unseen:
+            whole[UNSEEN] = sorted(self.unseen)
         return _encode(whole).decode()
 
-    def seen_after(self, before: "PriceSchedule", at: datetime) -> "PriceSchedule":
-        """Give the schedule without what a window hides, as seen at a UTC time after `before`.
+    def seen_after(self, before: "PriceSchedule | None", at: datetime) -> "PriceSchedule":
+        """Give what a list received at a UTC time tells of the schedule, after what was known `before`.
 
-        Upstream writes the price of the window in force in the place of the base: there, what we knew of
-        the base before still holds.
+        Upstream writes the price of the window in force in the place of the base: such a price tells nothing
+        of the base, so what we knew of it still holds.
         """
-        hidden = {
-            name
+        base, unseen = dict(self.base), set()
+        for name, price in self.base.items():
+            if not self._is_of_a_window(name, price, at):
+                continue
+            if before and name in before.base:
+                base[name] = before.base[name]
+            else:
+                unseen.add(name)
+                del base[name]
+        if base == self.base:
+            return self
+        return replace(self, base=base, unseen=frozenset(unseen))
+
+    def _is_of_a_window(self, name: str, price: Price, at: datetime) -> bool:
+        return any(
+            (name, price.amount) in [(part, other.amount) for part, other in entry.prices]
+            and entry.may_be_shown(at)
             for entry in self.overrides
-            if entry.is_window and entry.in_force(at)
-            for name, _ in entry.prices
-        }
-        kept = {name: price for name, price in before.base.items() if name in hidden and name in self.base}
-        return replace(self, base={**self.base, **kept}) if kept else self
+        )
+
+    def in_force(self, at: datetime) -> dict[str, Price]:
+        """Give the price of each dimension at a UTC time for a prompt below every tier.
+
+        Where a condition that we cannot read decides between two prices there is none: it is unknown.
+        """
+        prices = dict(self.base)
+        for entry in self.overrides:
+            if entry.is_tier or not entry.in_force(at):
+                continue
+            for name, price in entry.prices:
+                if entry.is_readable or prices.get(name) == price:
+                    prices[name] = price
+                else:
+                    prices.pop(name, None)
+        return dict(sorted(prices.items()))
 
     @cached_property
-    def meaning(self) -> tuple[Any, ...]:
-        """What two schedules must share to be the same price."""
-        base = tuple((name, price.amount) for name, price in sorted(self.base.items()))
-        overrides = tuple(
+    def meaning_of_overrides(self) -> tuple[Any, ...]:
+        """What two schedules must share to have the same overrides."""
+        return tuple(
             (entry.conditions, tuple((name, price.amount) for name, price in entry.prices))
             for entry in self.overrides
         )
-        return base, overrides
 
 
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
-def _parse_at(place: str, value: object) -> Price:
+def _read(place: str, value: object, required: bool) -> Price | None:
+    """Read what must be a price or, where it is not required, may be one."""
     try:
         return Price.parse(value)
     except PriceError as error:
-        raise PriceError(f"{place}: {error}") from None
-
-
-def _is_price(value: str) -> bool:
-    try:
-        Price.parse(value)
-    except PriceError:
-        return False
-    return True
+        if required:
+            raise PriceError(f"{place}: {error}") from None
+        return None
 
 
 def _parse_override(index: int, entry: object) -> Override:
@@ -145,10 +211,13 @@ def _parse_override(index: int, entry: object) -> Override:
         raise PriceError(f"pricing.overrides[{index}] is not an object")
     conditions, prices = [], []
     for key, value in sorted(entry.items()):
-        if key in DIMENSIONS and value is not None:
-            prices.append((key, _parse_at(f"pricing.overrides[{index}].{key}", value)))
-        elif key not in CONDITIONS and isinstance(value, str) and _is_price(value):
-            prices.append((key, Price.parse(value)))
-        else:
+        if value is None:
+            continue
+        required = key in DIMENSIONS
+        may_be_price = required or (key not in CONDITIONS and isinstance(value, str))
+        price = _read(f"pricing.overrides[{index}].{key}", value, required) if may_be_price else None
+        if price is None:
             conditions.append((key, value))
+        else:
+            prices.append((key, price))
     return Override(tuple(conditions), tuple(prices))

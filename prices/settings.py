@@ -8,9 +8,6 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from prices.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +33,8 @@ class Settings:
     lock_ttl: timedelta
     lock_lease: timedelta
     markup: Decimal
+    guard_factor: Decimal
+    guard_loss: Decimal
     log_format: str
 
     @classmethod
@@ -61,7 +60,9 @@ class Settings:
             refresh_interval=timedelta(hours=_number(env, "PRICE_REFRESH_HOURS", "3", most=24 * 31)),
             lock_ttl=ttl,
             lock_lease=lease,
-            markup=_decimal(env, "PRICE_MARKUP", "1"),
+            markup=_decimal(env, "PRICE_MARKUP", "1", most=1000),
+            guard_factor=_decimal(env, "PRICE_GUARD_FACTOR", "10", least=1, most=1_000_000),
+            guard_loss=_decimal(env, "PRICE_GUARD_LOSS", "0.5", most=1),
             log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
         )
 
@@ -81,9 +82,10 @@ def _database_url(url: str) -> str:
     if not mark or scheme not in ("sqlite", "postgresql+psycopg"):
         raise SettingsError("DATABASE_URL must start with sqlite:// or postgresql://")
     try:
-        return make_url(f"{scheme}://{rest}").render_as_string(hide_password=False)
-    except (ArgumentError, ValueError):
+        urlsplit(f"{scheme}://{rest}").port  # noqa: B018 - it raises where the port is none
+    except ValueError:
         raise SettingsError("DATABASE_URL is no address that a database can have") from None
+    return f"{scheme}://{rest}"
 
 
 def _url(env: Mapping[str, str], name: str, default: Callable[[], str], schemes: tuple[str, ...]) -> str:
@@ -123,14 +125,14 @@ def _seconds(env: Mapping[str, str], name: str, default: int) -> timedelta:
     return max(timedelta(milliseconds=100), timedelta(seconds=_number(env, name, str(default), most=86400)))
 
 
-def _decimal(env: Mapping[str, str], name: str, default: str) -> Decimal:
+def _decimal(env: Mapping[str, str], name: str, default: str, *, least: int = 0, most: int) -> Decimal:
     text = env.get(name, default)
     try:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal("NaN")
-    if not (number.is_finite() and 0 < number <= 1000):
-        raise SettingsError(f"{name} must be a number above 0 and at most 1000, not {text!r}")
+    if not (number.is_finite() and least < number <= most):
+        raise SettingsError(f"{name} must be a number above {least} and at most {most}, not {text!r}")
     return number
 
 

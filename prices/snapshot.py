@@ -4,19 +4,18 @@ The revision is asked for at most once a second and by one thread at a time; eve
 from memory meanwhile. Without Redis and database the copy in memory serves on, its age told.
 """
 
-import gzip
 import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
+from redis import Redis
 
 from prices import publication
 from prices.background import Question
-from prices.database import reading
 from prices.errors import (
     DatabaseUnavailableError,
     PricesError,
@@ -25,9 +24,7 @@ from prices.errors import (
     in_full,
 )
 from prices.logs import log
-from prices.publication import Publication, Stamp
-from prices.queries import catalogue_state, require_schema
-from prices.services import Services
+from prices.publication import IDENTITY, Publication, Stamp
 
 CHECK_SECONDS: Final = 1.0
 """How long a copy serves before its revision is asked for again."""
@@ -66,12 +63,12 @@ class Snapshot:
     @cached_property
     def models_body(self) -> bytes:
         """Upstream's shape, unpacked."""
-        return gzip.decompress(self.published.models.packed)
+        return self.published.models.encoded(IDENTITY)
 
     @cached_property
     def prices_body(self) -> bytes:
         """Our shape, unpacked."""
-        return gzip.decompress(self.published.prices.packed)
+        return self.published.prices.encoded(IDENTITY)
 
     @cached_property
     def envelope(self) -> dict[str, Any]:
@@ -115,11 +112,18 @@ def _by_id(body: bytes) -> dict[str, bytes]:
     return {msgspec.json.decode(item, type=_Id).id: bytes(item) for item in items}
 
 
+FromDatabase = Callable[[Stamp | None], tuple[Stamp, Publication | None]]
+"""Asks the database for what is current: no publication where it is the one that is known by its stamp."""
+
+
 class SnapshotReader:
     """Gives the newest snapshot that can be had within the time that a request may wait."""
 
-    def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
-        self._services = services
+    def __init__(
+        self, redis: Redis, from_database: FromDatabase, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._redis = redis
+        self._ask_database = from_database
         self._clock = clock
         self._look = Question(self._see, clock)
         self._snapshot: Snapshot | None = None
@@ -169,28 +173,25 @@ class SnapshotReader:
             return known
 
     def _from_redis(self, known: Snapshot | None) -> Snapshot:
-        told = publication.read_stamp(self._services.redis)
+        told = publication.read_stamp(self._redis)
         if known is not None and told is not None:
             if told.content == known.stamp.content:
                 return known.confirmed(told) if told != known.stamp else known
             if _later(known.stamp, told):
-                publication.publish(self._services.redis, known.stamp, known.published)
+                publication.publish(self._redis, known.stamp, known.published)
                 return known
-        read = publication.read_publication(self._services.redis) if told else None
+        read = publication.read_publication(self._redis) if told else None
         if read is not None:
             return Snapshot(*read)
         snapshot = self._from_database(known)
-        publication.publish(self._services.redis, snapshot.stamp, snapshot.published)
+        publication.publish(self._redis, snapshot.stamp, snapshot.published)
         return snapshot
 
     def _from_database(self, known: Snapshot | None) -> Snapshot:
-        markup = self._services.settings.markup
-        with reading(self._services.engine) as connection:
-            require_schema(connection)
-            stamp = publication.stamp(catalogue_state(connection), markup)
-            if known is not None and stamp.content == known.stamp.content:
-                return known.confirmed(stamp)
-            return Snapshot(*publication.make_publication(connection, markup))
+        stamp, published = self._ask_database(None if known is None else known.stamp)
+        if published is None and known is not None:
+            return known.confirmed(stamp)
+        return Snapshot(stamp, cast("Publication", published))
 
 
 def _later(one: Stamp, other: Stamp) -> bool:

@@ -7,7 +7,9 @@ window at most.
 
 import gzip
 import zlib
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 from redis import Redis
@@ -17,7 +19,59 @@ from prices.database import reading, utc_now, writing
 from prices.errors import PricesError, RedisUnavailableError, in_full
 from prices.logs import log
 from prices.models import received_bodies
+from prices.queries import CatalogueState
 from prices.redis_client import PAYLOAD_KEY, redis_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A body as it was received: when (UTC, None for just now), and the seconds that the fetch took."""
+
+    body: bytes
+    at: datetime | None = None
+    fetch_seconds: float = 0.0
+
+
+class Shelf(Protocol):
+    """Where a refresh looks for a body before it fetches one, and keeps the one that it fetched."""
+
+    def get(self, state: CatalogueState) -> Received | None:
+        """Give a body that the catalogue in this state does not know yet."""
+        ...
+
+    def put(self, run_id: int, body: bytes) -> None:
+        """Keep a body until it is committed."""
+        ...
+
+    def forget(self) -> None:
+        """Forget a body that is committed."""
+        ...
+
+    def reject(self) -> None:
+        """Forget a body that is no price list."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBody:
+    """A shelf with one body, which its owner keeps: nothing is fetched."""
+
+    received: Received
+
+    def get(self, state: CatalogueState) -> Received:
+        """Give the body. Raises PricesError when the catalogue is newer: history has one direction."""
+        if state.refreshed_at and self.received.at and self.received.at <= state.refreshed_at:
+            raise PricesError(f"the catalogue is of {state.refreshed_at:%Y-%m-%d %H:%M:%S} UTC already")
+        return self.received
+
+    def put(self, run_id: int, body: bytes) -> None:
+        """Nothing is kept."""
+
+    def forget(self) -> None:
+        """Nothing is kept."""
+
+    def reject(self) -> None:
+        """Nothing is kept."""
 
 
 class StashedBody(msgspec.Struct, frozen=True):
@@ -31,11 +85,21 @@ class StashedBody(msgspec.Struct, frozen=True):
 class Stash:
     """Where a run keeps the body it received. Nothing here fails a run: a lost stash costs a fetch.
 
-    `redis` is None when it is known to be out of reach; `lifetime` is the freshness window.
+    `redis` is None when it is known to be out of reach; `lifetime` is the freshness window. One that is not
+    `readable` only keeps what is put there.
     """
 
-    def __init__(self, redis: Redis | None, engine: Engine, source: str, lifetime: timedelta) -> None:
+    def __init__(
+        self,
+        redis: Redis | None,
+        engine: Engine,
+        source: str,
+        lifetime: timedelta,
+        *,
+        readable: bool = True,
+    ) -> None:
         self._redis, self._engine, self._source, self._lifetime = redis, engine, source, lifetime
+        self._readable = readable
 
     def put(self, run_id: int, body: bytes) -> None:
         """Keep a body, wherever it can be kept."""
@@ -46,13 +110,14 @@ class Stash:
             except PricesError as error:
                 log.warning("The received body could not be stashed", reason=in_full(error))
 
-    def get(self, after_run_id: int) -> tuple[bytes, timedelta] | None:
-        """Give the body that a run after `after_run_id`, the last committed, received, and its age."""
-        for find in (self._find_in_redis, self._find_in_database):
+    def get(self, state: CatalogueState) -> Received | None:
+        """Give the body that a run after the last committed one received."""
+        committed = state.refreshed_run_id or 0
+        for find in (self._find_in_redis, self._find_in_database) if self._readable else ():
             try:
                 found = find()
-                if found and found[0].source == self._source and found[0].run_id > after_run_id:
-                    return gzip.decompress(found[0].packed), found[1]
+                if found and found[0].source == self._source and found[0].run_id > committed:
+                    return Received(gzip.decompress(found[0].packed), found[1])
             except (PricesError, OSError, EOFError, zlib.error) as error:
                 log.warning("The stash could not be read", reason=in_full(error))
         return None
@@ -93,7 +158,7 @@ class Stash:
                 )
             )
 
-    def _find_in_redis(self) -> tuple[StashedBody, timedelta] | None:
+    def _find_in_redis(self) -> tuple[StashedBody, datetime] | None:
         if self._redis is None:
             return None
         try:
@@ -103,16 +168,17 @@ class Stash:
                 raw, left = pipeline.execute()
             if raw is None:
                 return None
-            age = self._lifetime - timedelta(milliseconds=max(0, left))
-            return msgspec.msgpack.decode(raw, type=StashedBody), max(timedelta(0), age)
+            stashed = msgspec.msgpack.decode(raw, type=StashedBody)
         except (RedisUnavailableError, msgspec.MsgspecError) as error:
             log.warning("The stash in Redis could not be read", reason=in_full(error))
             return None
-
-    def _find_in_database(self) -> tuple[StashedBody, timedelta] | None:
+        age = self._lifetime - timedelta(milliseconds=max(0, left))
         with reading(self._engine) as connection:
-            row = connection.execute(select(received_bodies)).one_or_none()
-            age = timedelta(0) if row is None else utc_now(connection) - row.received_at
-        if row is None or age > self._lifetime:
+            return stashed, utc_now(connection) - max(timedelta(0), age)
+
+    def _find_in_database(self) -> tuple[StashedBody, datetime] | None:
+        with reading(self._engine) as connection:
+            now, row = utc_now(connection), connection.execute(select(received_bodies)).one_or_none()
+        if row is None or now - row.received_at > self._lifetime:
             return None
-        return StashedBody(row.run_id, row.source, row.packed), max(timedelta(0), age)
+        return StashedBody(row.run_id, row.source, row.packed), min(now, row.received_at)

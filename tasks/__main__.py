@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m tasks status | run-once | lock`."""
+"""The operator's commands: `python -m tasks status | run-once | replay | lock`."""
 
 import argparse
 import getpass
@@ -7,8 +7,10 @@ import os
 import socket
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
+import click
 import msgspec
 
 from prices import health
@@ -16,6 +18,7 @@ from prices.errors import PricesError
 from prices.lock_admin import break_lock, show_lock
 from prices.logs import configure_logs
 from prices.refresh import Refresh, RefreshFailedError, refresh_prices
+from prices.replay import captures_in, replay
 from prices.services import Services
 
 STATUS_CODES: Final = {health.HEALTHY: 0, health.DEGRADED: 1, health.UNHEALTHY: 2}
@@ -30,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     except PricesError as error:
         print(f"tasks: {error}", file=sys.stderr)
         return UNUSABLE
-    command = {"status": status, "run-once": run_once, "lock": lock}[options.command]
+    command = {"status": status, "run-once": run_once, "replay": replay_folder, "lock": lock}[options.command]
     try:
         return command(services, options)
     except PricesError as error:
@@ -53,6 +56,24 @@ def _parser() -> argparse.ArgumentParser:
         "Exit status 0 refreshed or fresh, 3 held by another, 1 failed.",
     )
     once.add_argument("--force", action="store_true", help="also when the prices are fresh")
+    once.add_argument(
+        "--accept-held",
+        action="store_true",
+        help="believe at once what is held and what would be; implies --force",
+    )
+    replayed = commands.add_parser(
+        "replay",
+        help="load history from dated bodies",
+        description="Feed a folder of bodies, named like 2026-08-06T1244Z.json.gz (UTC), through refreshes "
+        "of their own times. What is older than the catalogue is passed over, so it can be run again at any "
+        "time. Exit status 0 fed or known, 1 failed or some body was no price list.",
+    )
+    replayed.add_argument("folder", type=Path, metavar="FOLDER", help="where the bodies are")
+    replayed.add_argument(
+        "--twice",
+        action="store_true",
+        help="feed each again as if a minute later, so that what the guards hold is confirmed",
+    )
     lock = commands.add_parser(
         "lock", help="who holds the refresh lock; taking it away", description="The refresh lock."
     )
@@ -67,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     broken.add_argument(
         "--if-holder", required=True, metavar="TOKEN", help="the token that `lock show` names"
     )
-    for command in (told, once, shown, broken):
+    for command in (told, once, replayed, shown, broken):
         command.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -107,7 +128,8 @@ def run_once(services: Services, options: argparse.Namespace) -> int:
         done = refresh_prices(
             services,
             worker=f"run-once@{socket.gethostname()}:{os.getpid()}",
-            force=options.force,
+            force=options.force or options.accept_held,
+            accept_held=options.accept_held,
             progress=_Progress(),
         )
     except RefreshFailedError as error:
@@ -117,6 +139,25 @@ def run_once(services: Services, options: argparse.Namespace) -> int:
     else:
         print(_sentence(done), file=sys.stderr if done.outcome == "failed" else sys.stdout)
     return {"failed": FAILED, "skipped": HELD if done.reason == "held" else 0, "refreshed": 0}[done.outcome]
+
+
+def replay_folder(services: Services, options: argparse.Namespace) -> int:
+    """Load history from a folder of dated bodies."""
+    configure_logs(services.settings.log_format, logging.ERROR)
+    captures = captures_in(options.folder)
+    with click.progressbar(captures, label="replaying", file=sys.stderr) as bar:
+        done = replay(
+            services, bar, worker=f"replay@{socket.gethostname()}:{os.getpid()}", twice=options.twice
+        )
+    if options.json:
+        _print_json(asdict(done))
+    else:
+        failed = f", {done.failed} were no price list" if done.failed else ""
+        print(
+            f"replayed {done.fed} bodies with {done.changes} changes, {done.known} were known{failed}; "
+            f"revision {done.revision}"
+        )
+    return FAILED if done.failed else 0
 
 
 def lock(services: Services, options: argparse.Namespace) -> int:
@@ -178,7 +219,8 @@ def _sentence(done: Refresh) -> str:
         return f"skipped: {done.holder} is refreshing"
     if done.reason == "fresh":
         return f"skipped: the prices are fresh, {done.age_seconds:.0f} s old (--force refreshes all the same)"
-    return f"refreshed: {done.models} models, {done.changes} changes, revision {done.revision}"
+    held = f", {done.held} held" if done.held else ""
+    return f"refreshed: {done.models} models, {done.changes} changes{held}, revision {done.revision}"
 
 
 def _print_json(value: dict[str, Any]) -> None:

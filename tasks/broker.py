@@ -5,16 +5,17 @@ acknowledged, when the loss was first seen on the channel of remote control, or 
 that was at work meanwhile. That raises AttributeError, for Celery an "Unrecoverable error".
 """
 
-from typing import Any
+from typing import Any, Final
 
 from kombu.transport import redis
 
-_connparams = redis.Channel._connparams  # noqa: SLF001 - where every use of a channel without a connection ends
+_Channel: Final[Any] = redis.Channel
+_connparams: Final = _Channel._connparams  # noqa: SLF001 - every use of a channel that lost its pool comes here
 
 
 def be_careful() -> None:
     """Let channels to Redis that have lost their connection say so, by an error that Celery survives."""
-    redis.Channel._connparams = _careful_connparams  # noqa: SLF001
+    _Channel._connparams = _careful_connparams  # noqa: SLF001
 
 
 def _careful_connparams(channel: Any, asynchronous: bool = False) -> Any:

@@ -15,9 +15,9 @@ from prices.errors import RedisUnavailableError, in_full
 from prices.freshness import answer_within, next_send
 from prices.liveness import Heart
 from prices.logs import log
-from prices.publication import publish_state
+from prices.publisher import publish_state
 from prices.redis_client import BEAT_SENT_KEY, redis_errors
-from prices.runs import RUNNING
+from prices.runs import dead_at
 from prices.services import Services
 from tasks.leader import Leadership
 
@@ -111,7 +111,7 @@ class Timetable:
         return next_send(
             refreshed_at and min(refreshed_at, seen.now),  # a clock that was set back must not stop the beat
             started_at=run and min(run.started_at, seen.now),
-            dead_at=run.heartbeat_at + settings.lock_lease if run and run.state == RUNNING else None,
+            dead_at=run and dead_at(run, settings.lock_lease),
             sent_at=self._last_sent_at(),
             interval=settings.refresh_interval,
             lease=settings.lock_lease,

@@ -1,8 +1,10 @@
 """The release step, on both engines: it migrates once, as a whole, and says what it does in plain lines."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
 import deploy_migrations
+from prices import database
 from prices.database import make_engine, reading, writing
 from prices.models import SCHEMA_HEAD, metadata
 from prices.queries import require_schema
 from prices.settings import ROOT, Settings
 
 Told = tuple[int, str, str]
+
+REVISIONS = ("20261121_01", "20261121_02")
+MIGRATED = "".join(f"migrating to {revision}\n" for revision in REVISIONS) + f"migrated to {SCHEMA_HEAD}\n"
 
 
 class Release:
@@ -78,17 +84,17 @@ def differences(engine: Engine) -> list[Any]:
         return compare_metadata(context, metadata)
 
 
-def downgrade(engine: Engine) -> None:
+def downgrade(engine: Engine, to: str = "base") -> None:
     config = deploy_migrations._config()
     with writing(engine) as connection:
         config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+        command.downgrade(config, to)
 
 
 def test_the_schema_goes_up_down_and_up_again_and_is_what_the_code_knows(
     release: Release, engine: Engine
 ) -> None:
-    assert release() == (0, f"migrating to {SCHEMA_HEAD}\nmigrated to {SCHEMA_HEAD}\n", "")
+    assert release() == (0, MIGRATED, "")
     assert tables(engine) == {*metadata.tables, "alembic_version"}
     assert differences(engine) == []
     with reading(engine) as connection:
@@ -111,6 +117,7 @@ def test_the_head_that_the_code_needs_is_alembics_and_the_history_is_one_line() 
     assert len(script.get_bases()) == 1
     names = [known.revision for known in script.walk_revisions()]
     assert names == sorted(names, reverse=True)  # `require_schema` compares them as texts
+    assert names == [*reversed(REVISIONS)]
 
 
 def test_a_comparison_finds_what_is_missing(release: Release, engine: Engine) -> None:
@@ -127,7 +134,7 @@ def test_releases_at_the_same_time_migrate_once(release: Release, engine: Engine
     assert [one.returncode for one in together] == [0, 0, 0], told
     outs = sorted(out for out, _err in told)
     assert outs == [
-        f"migrating to {SCHEMA_HEAD}\nmigrated to {SCHEMA_HEAD}\n",
+        MIGRATED,
         *["the database is up to date\n"] * 2,
     ]
     with reading(engine) as connection:
@@ -144,12 +151,27 @@ def test_a_migration_that_fails_partway_leaves_nothing(release: Release, engine:
     assert tables(engine) == {"price_intervals"}
 
 
+def test_a_migration_may_pause_for_longer_than_a_refresh_may(
+    release: Release, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = deploy_migrations._pending
+
+    def pause_and_plan(*given: Any) -> list[str]:
+        time.sleep(0.3)
+        return plan(*given)
+
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(deploy_migrations, "_pending", pause_and_plan)
+    assert release()[0] == 0
+    assert "catalogue" in tables(engine)
+
+
 def test_a_dry_run_prints_what_is_pending_with_its_sql_and_changes_nothing(
     release: Release, engine: Engine
 ) -> None:
     status, out, err = release("--dry-run")
     assert (status, err) == (0, "")
-    assert out.startswith(f"pending: {SCHEMA_HEAD}\n")
+    assert out.startswith("".join(f"pending: {revision}\n" for revision in REVISIONS))
     for table in metadata.tables:
         assert f"CREATE TABLE {table}" in out
     if engine.dialect.name == "sqlite":
@@ -162,12 +184,13 @@ def test_a_dry_run_prints_what_is_pending_with_its_sql_and_changes_nothing(
 def test_the_sql_of_a_dry_run_makes_the_schema_by_hand(release: Release, engine: Engine) -> None:
     _status, out, _err = release("--dry-run")
     sql = "\n".join(line for line in out.splitlines() if not line.startswith(("pending:", "--")))
-    raw = engine.raw_connection()
-    for statement in sql.split(";"):
-        if statement.strip() and statement.strip() not in ("BEGIN", "COMMIT"):
-            raw.cursor().execute(statement)
-    raw.commit()
-    raw.close()
+    if engine.dialect.name == "sqlite":
+        with sqlite3.connect(str(engine.url.database)) as raw:
+            raw.executescript(sql)
+        raw.close()
+    else:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(sql.replace("BEGIN;", "").replace("COMMIT;", ""))
     assert differences(engine) == []
     assert release() == (0, "the database is up to date\n", "")
 

@@ -2,16 +2,23 @@
 
 import threading
 import time
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import current_app
 
-from prices.health import HealthReporter
-from prices.services import Services
+from prices.publication import Publication, Stamp
+from prices.redis_client import make_redis
+from prices.settings import Settings
 from prices.snapshot import Snapshot, SnapshotReader
 
+if TYPE_CHECKING:
+    from prices.health import HealthReporter
+    from prices.services import Services
+
 EXTENSION: Final = "pricebeat"
+REDIS_SECONDS: Final = 0.25
+"""A request waits no longer for Redis: the database and the copy in memory stand behind it."""
 
 
 class SharedHealth:
@@ -19,7 +26,7 @@ class SharedHealth:
 
     LASTS_SECONDS: Final = 1.0
 
-    def __init__(self, reporter: HealthReporter) -> None:
+    def __init__(self, reporter: "HealthReporter") -> None:
         self._reporter = reporter
         self._making = threading.Lock()
         self._made: tuple[float, dict[str, Any]] | None = None
@@ -39,13 +46,41 @@ class SharedHealth:
             self._making.release()
 
 
-@dataclass(frozen=True, slots=True)
 class WebContext:
-    """The application's clients, the reader of the published catalogue, and the health report."""
+    """The application's settings and clients, the reader of the published catalogue, and the health report.
 
-    services: Services
-    reader: SnapshotReader
-    health: SharedHealth
+    What needs the database is made when it is first asked for, because SQLAlchemy takes its time to load.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.redis = make_redis(settings.redis_url, seconds=REDIS_SECONDS)
+        self.reader = SnapshotReader(self.redis, self._read_database)
+        self._making = threading.Lock()
+
+    @property
+    def services(self) -> "Services":
+        """The clients of the stories."""
+        with self._making:
+            return self._services
+
+    @cached_property
+    def _services(self) -> "Services":
+        from prices.services import Services
+
+        return Services.make(self.settings, redis_seconds=REDIS_SECONDS)
+
+    @cached_property
+    def health(self) -> SharedHealth:
+        """The report that all who ask within a second share."""
+        from prices.health import HealthReporter
+
+        return SharedHealth(HealthReporter(self.services))
+
+    def _read_database(self, known: Stamp | None) -> tuple[Stamp, Publication | None]:
+        from prices.publisher import read_database
+
+        return read_database(self.services.engine, self.settings.markup, known)
 
 
 def web_context() -> WebContext:

@@ -3,23 +3,17 @@
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, has_app_context
+from flask import Response, has_app_context
 
-from prices import health
 from prices.errors import PricesError, one_line
-from prices.services import Services
 from web.context import web_context
 
-blueprint = Blueprint("health", __name__)
 
-
-@blueprint.get("/healthz")
 def alive() -> Response:
     """Say that the process lives; touches nothing."""
     return _json({"status": "alive"}, 200)
 
 
-@blueprint.get("/readyz")
 def ready() -> Response:
     """Say whether this instance can answer: from memory, Redis or the database."""
     try:
@@ -29,11 +23,10 @@ def ready() -> Response:
     return _json({"status": "ready", "revision": snapshot.revision, "age_seconds": snapshot.age_seconds}, 200)
 
 
-@blueprint.get("/health")
 def report() -> Response:
     """Give the full report; 503 when the service is unhealthy."""
     told = get_health_check_data()
-    return _json(told, 503 if told["status"] == health.UNHEALTHY else 200)
+    return _json(told, 503 if told["status"] == "unhealthy" else 200)
 
 
 def get_health_check_data() -> dict[str, Any]:
@@ -42,6 +35,9 @@ def get_health_check_data() -> dict[str, Any]:
     Inside an application it is the application's, at most a second old; outside, the environment's.
     """
     if not has_app_context():
+        from prices import health
+        from prices.services import Services
+
         return health.HealthReporter(Services.make()).report()
     return web_context().health.current()
 

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from werkzeug.exceptions import BadRequest
 
 from prices.formats.pricebeat import BANDS
-from prices.publication import Publication
+from prices.publication import IDENTITY, Publication
 from prices.snapshot import Snapshot
 from web import price_table
 from web.context import current_snapshot, web_context
@@ -47,7 +47,7 @@ def index() -> Response:
         total=len(listed),
         columns=COLUMNS,
         bands=BANDS,
-        markup=web_context().services.settings.markup,
+        markup=web_context().settings.markup,
         sought=sought,
         max_sought=MAX_SOUGHT,
         sort=sort,
@@ -70,7 +70,7 @@ def _choice(name: str, choices: tuple[str, ...]) -> str | None:
 @lru_cache(maxsize=2)
 def _rows_of(published: Publication) -> tuple[Row, ...]:
     """Shape the rows once per content; confirming the prices keeps the publication."""
-    return price_table.table_rows(msgspec.json.decode(gzip.decompress(published.prices.packed))["data"])
+    return price_table.table_rows(msgspec.json.decode(published.prices.encoded(IDENTITY))["data"])
 
 
 def _sort_url(column: str, sort: str | None, order: str | None, sought: str) -> str:

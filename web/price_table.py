@@ -58,6 +58,7 @@ class Row:
     others: tuple[str, ...]
     marker: str
     overrides: tuple[str, ...]
+    held: str
     keys: Mapping[str, Any]
 
 
@@ -92,6 +93,7 @@ def _row(entry: Mapping[str, Any]) -> Row:
         others=tuple(_in_words(key, price) for key, price in prices.items() if key not in COLUMNS),
         marker=_marker(entry["overrides"]),
         overrides=tuple(_override(override) for override in entry["overrides"]),
+        held=_held(entry["held"]),
         keys={
             "name": name.casefold(),
             "context": length if known_length else None,
@@ -142,6 +144,10 @@ def _in_words(key: str, price: Mapping[str, Any]) -> str:
     if price["unit"] == "token":
         return f"{label} ${amount_shown(price['per_million']).text}/M"
     return f"{label} ${amount_shown(price['per_unit']).text}"
+
+
+def _held(held: Mapping[str, Any] | None) -> str:
+    return f"held since {moment_text(held['since'])}: {held['reason']}" if held else ""
 
 
 def _marker(overrides: Sequence[Mapping[str, Any]]) -> str:

@@ -2,12 +2,10 @@
 
 import gzip
 import hashlib
-from collections.abc import Callable
 from typing import Final
 
 from flask import Response, request
 
-from prices.publication import PublishedBody
 from prices.snapshot import Snapshot
 
 CACHE_CONTROL: Final = "public, max-age=60"
@@ -19,45 +17,44 @@ CONTENT_SECURITY_POLICY: Final = (
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-
-def published_response(
-    snapshot: Snapshot,
-    body: PublishedBody,
-    unpacked: Callable[[], bytes],
-    content_type: str = "application/json",
-) -> Response:
-    """Send a body of the publication from its prepared bytes."""
-    return _respond(snapshot, body.etag, unpacked, lambda: body.packed, content_type)
+SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 
 
 def json_response(snapshot: Snapshot, body: bytes) -> Response:
     """Send a body made for this request."""
+    return with_price_headers(_validated(body), snapshot)
+
+
+def past_response(body: bytes, revision: int) -> Response:
+    """Send a body that the database gave: what a revision says, without an age."""
+    response = _validated(body)
+    response.headers["X-Price-Revision"] = str(revision)
+    response.headers["Cache-Control"] = CACHE_CONTROL
+    return response
+
+
+def _validated(body: bytes) -> Response:
+    """Negotiate encoding and validator; a strong one names bytes, so the packed body has one of its own."""
     etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-    packed = (lambda: gzip.compress(body, 1, mtime=0)) if len(body) >= MIN_PACKED else None
-    return _respond(snapshot, etag, lambda: body, packed, "application/json")
-
-
-def _respond(
-    snapshot: Snapshot,
-    etag: str,
-    plain: Callable[[], bytes],
-    packed: Callable[[], bytes] | None,
-    content_type: str,
-) -> Response:
-    # A strong validator names bytes, so the packed body has one of its own.
     packed_etag = f'{etag[:-1]}-gzip"'
-    use_packed = packed is not None and request.accept_encodings["gzip"] > 0
-    chosen = packed_etag if use_packed else etag
+    use_packed = len(body) >= MIN_PACKED and request.accept_encodings["gzip"] > 0
     known = request.if_none_match
     if known.contains_weak(etag.strip('"')) or known.contains_weak(packed_etag.strip('"')):
         response = Response(status=304)
     else:
-        response = Response(packed() if packed and use_packed else plain(), content_type=content_type)
+        sent = gzip.compress(body, 1, mtime=0) if use_packed else body
+        response = Response(sent, content_type="application/json")
         if use_packed:
             response.headers["Content-Encoding"] = "gzip"
-    response.headers["ETag"] = chosen
+    response.headers["ETag"] = packed_etag if use_packed else etag
     response.headers["Vary"] = "Accept-Encoding"
-    return with_price_headers(response, snapshot)
+    return response
 
 
 def with_price_headers(response: Response, snapshot: Snapshot) -> Response:
@@ -73,9 +70,6 @@ def with_price_headers(response: Response, snapshot: Snapshot) -> Response:
 
 def add_security_headers(response: Response) -> Response:
     """Give every answer the headers that keep a browser strict."""
-    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "no-referrer")
-    response.headers.setdefault("X-Frame-Options", "DENY")
-    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
     return response

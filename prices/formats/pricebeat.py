@@ -4,25 +4,28 @@ Amounts are decimal texts in USD: per token and per million tokens, or per reque
 """
 
 from collections.abc import Iterable
-from decimal import Context, Decimal
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from prices.price import UNITS, Price
-from prices.queries import CurrentPrice
-from prices.schedule import PriceSchedule
+from prices.attributes import Attributes
+from prices.known import HeldPrice, KnownChange, KnownPrice
+from prices.price import UNITS, Price, PriceState, plain, times
+from prices.schedule import Override, PriceSchedule
 
 MILLION = Decimal(1_000_000)
-_EXACT = Context(prec=200)
 
 BANDS = ((Decimal(1), "low"), (Decimal(5), "medium"), (Decimal(20), "high"))
 """Upper bounds, in USD per million tokens, of the mean of three prompt tokens and one completion token."""
 
 
-def price_list(prices: Iterable[CurrentPrice], markup: Decimal, revision: int) -> bytes:
-    """Write the whole list, a model an entry, in upstream's order."""
-    return enveloped([msgspec.json.encode(price_entry(price, markup)) for price in prices], revision)
+def price_list(
+    prices: Iterable[KnownPrice], markup: Decimal, revision: int, at: datetime | None = None
+) -> bytes:
+    """Write a list of prices, a model an entry, in their order."""
+    return enveloped([msgspec.json.encode(price_entry(price, markup, at)) for price in prices], revision)
 
 
 def enveloped(entries: list[bytes], revision: int) -> bytes:
@@ -30,26 +33,108 @@ def enveloped(entries: list[bytes], revision: int) -> bytes:
     return b'{"revision":%d,"currency":"USD","data":[%b]}' % (revision, b",".join(entries))
 
 
-def price_entry(current: CurrentPrice, markup: Decimal) -> dict[str, Any]:
-    """Describe one model."""
-    document = msgspec.json.decode(current.model.document)
-    schedule = current.model.schedule
+def price_entry(price: KnownPrice, markup: Decimal, at: datetime | None = None) -> dict[str, Any]:
+    """Describe one model. With `at` also what was in force at that UTC time, windows applied."""
+    schedule, attributes = price.schedule, price.attributes
+    told = {
+        "id": price.slug,
+        "name": attributes.name,
+        "context_length": attributes.context_length,
+        **schedule_entry(schedule, markup),
+        "cost_band": cost_band(schedule),
+        "flags": _flags(attributes, schedule),
+        "valid_from": price.valid_from,
+        "valid_to": price.valid_to,
+        "revision": price.revision,
+        "held": price.held and _held(price.held, markup),
+    }
+    return told if at is None else told | {"in_force": _dimensions(schedule.in_force(at), markup)}
+
+
+def price_history(intervals: list[KnownPrice], markup: Decimal, revision: int) -> bytes:
+    """Write all that is known of one model's price, the earliest interval first."""
+    last = intervals[-1]
+    told = {
+        "id": last.slug,
+        "name": last.attributes.name,
+        "listed": last.valid_to is None,
+        "revision": revision,
+        "currency": "USD",
+        "data": [
+            {
+                "valid_from": price.valid_from,
+                "valid_to": price.valid_to,
+                "returned": before is not None and before.valid_to != price.valid_from,
+                "revision": price.revision,
+                **schedule_entry(price.schedule, markup),
+            }
+            for before, price in zip([None, *intervals], intervals, strict=False)
+        ],
+    }
+    return msgspec.json.encode(told)
+
+
+def change_list(changes: list[KnownChange], since: int, more: bool) -> bytes:
+    """Write changes in their order; `next` is the cursor to go on from."""
+    data = [
+        {
+            "cursor": change.cursor,
+            "id": change.slug,
+            "kind": change.kind,
+            "part": change.part,
+            "before": _value(change, change.before),
+            "after": _value(change, change.after),
+            "at": change.at,
+            "revision": change.revision,
+            "reverts": change.reverts,
+        }
+        for change in changes
+    ]
+    return msgspec.json.encode({"data": data, "next": changes[-1].cursor if changes else since, "more": more})
+
+
+def _value(change: KnownChange, text: str | None) -> str | msgspec.Raw | None:
+    """Give a price as its text, and anything else as the JSON that it is."""
+    return msgspec.Raw(text.encode()) if text and change.is_json else text
+
+
+def schedule_entry(schedule: PriceSchedule, markup: Decimal) -> dict[str, Any]:
+    """Describe a schedule: the base price of each dimension, and the overrides."""
+    unseen = {name: {"state": PriceState.UNKNOWN, "unit": _unit(name)} for name in sorted(schedule.unseen)}
     return {
-        "id": current.model.slug,
-        "name": document.get("name") or current.model.slug,
-        "context_length": document.get("context_length"),
-        "prices": _dimensions(schedule.base, markup),
+        "prices": {**_dimensions(schedule.base, markup), **unseen},
         "overrides": [
             {**dict(entry.conditions), "prices": _dimensions(dict(entry.prices), markup)}
             for entry in schedule.overrides
         ],
-        "cost_band": cost_band(schedule),
-        "flags": _flags(document, schedule),
-        "valid_from": current.valid_from,
-        "valid_to": None,
-        "revision": current.revision_from,
-        "held": None,
     }
+
+
+def schedule_of(entry: dict[str, Any]) -> PriceSchedule:
+    """Read back the schedule of an entry that `price_entry` described."""
+    overrides = tuple(
+        Override(
+            tuple((name, value) for name, value in told.items() if name != "prices"), _read(told["prices"])
+        )
+        for told in entry["overrides"]
+    )
+    unseen = frozenset(name for name, told in entry["prices"].items() if told["state"] == PriceState.UNKNOWN)
+    return PriceSchedule(dict(_read(entry["prices"])), overrides, unseen)
+
+
+def _read(dimensions: dict[str, Any]) -> tuple[tuple[str, Price], ...]:
+    texts = {PriceState.DYNAMIC: "-1", PriceState.FREE: "0"}
+    return tuple(
+        (name, Price(texts.get(told["state"]) or told.get("per_token") or told["per_unit"]))
+        for name, told in dimensions.items()
+        if told["state"] != PriceState.UNKNOWN
+    )
+
+
+def _held(held: HeldPrice, markup: Decimal) -> dict[str, Any]:
+    """Describe what upstream said and is not believed yet; no prices where the model had vanished."""
+    told = schedule_entry(held.schedule, markup) if held.schedule else {"prices": None, "overrides": []}
+    return {"since": held.seen_at, "reason": held.reason, **told}
 
 
 def _dimensions(prices: Any, markup: Decimal) -> dict[str, Any]:
@@ -57,36 +142,31 @@ def _dimensions(prices: Any, markup: Decimal) -> dict[str, Any]:
 
 
 def _dimension(name: str, price: Price, markup: Decimal) -> dict[str, Any]:
-    unit = UNITS.get(name, "token")
+    unit = _unit(name)
     told: dict[str, Any] = {"state": price.state, "unit": unit}
     if price.amount is None:
         return told
     if unit != "token":
-        return told | {"per_unit": price.text, "retail_per_unit": plain(_times(price.amount, markup))}
+        return told | {"per_unit": price.text, "retail_per_unit": plain(times(price.amount, markup))}
     return told | {
         "per_token": price.text,
-        "per_million": plain(_times(price.amount, MILLION)),
-        "retail_per_token": plain(_times(price.amount, markup)),
-        "retail_per_million": plain(_times(price.amount, MILLION, markup)),
+        "per_million": plain(times(price.amount, MILLION)),
+        "retail_per_token": plain(times(price.amount, markup)),
+        "retail_per_million": plain(times(price.amount, MILLION, markup)),
     }
 
 
-def _times(amount: Decimal, *factors: Decimal) -> Decimal:
-    """Multiply without rounding: Decimal alone keeps 28 digits."""
-    for factor in factors:
-        amount = _EXACT.multiply(amount, factor)
-    return amount
-
-
-def plain(amount: Decimal) -> str:
-    """Write an amount without exponent and without trailing zeros."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def _unit(name: str) -> str:
+    return UNITS.get(name, "token")
 
 
 def cost_band(schedule: PriceSchedule) -> str:
-    """Say roughly what a model costs: free, low, medium, high, premium, or dynamic."""
-    prompt, completion = schedule.base["prompt"].amount, schedule.base["completion"].amount
+    """Say roughly what a model costs: free, low, medium, high, premium, dynamic, or unknown."""
+    shown = [schedule.base.get(name) for name in ("prompt", "completion")]
+    amounts = [price.amount for price in shown if price]
+    if len(amounts) < len(shown):
+        return "unknown"
+    prompt, completion = amounts
     if prompt is None or completion is None:
         return "dynamic"
     blended = (3 * prompt + completion) / 4 * MILLION
@@ -95,14 +175,10 @@ def cost_band(schedule: PriceSchedule) -> str:
     return next((band for bound, band in BANDS if blended <= bound), "premium")
 
 
-def _flags(document: dict[str, Any], schedule: PriceSchedule) -> dict[str, bool]:
-    architecture = document.get("architecture")
-    inputs = architecture.get("input_modalities") if isinstance(architecture, dict) else None
-    inputs = inputs if isinstance(inputs, list) else []
-    parameters = document.get("supported_parameters")
+def _flags(attributes: Attributes, schedule: PriceSchedule) -> dict[str, bool]:
     return {
-        "free": all(price.amount == 0 for price in schedule.base.values()),
-        "multimodal": any(kind != "text" for kind in inputs),
-        "files": "file" in inputs,
-        "reasoning": isinstance(parameters, list) and "reasoning" in parameters,
+        "free": not schedule.unseen and all(price.amount == 0 for price in schedule.base.values()),
+        "multimodal": any(kind != "text" for kind in attributes.inputs),
+        "files": "file" in attributes.inputs,
+        "reasoning": attributes.reasoning,
     }

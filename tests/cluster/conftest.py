@@ -30,6 +30,7 @@ Record = Callable[[FaultRow], None]
 
 ON_SQLITE = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 """For what has nothing to do with the database."""
+ON_POSTGRESQL = pytest.mark.parametrize("engine_name", ["postgres"], indirect=True)
 
 
 @pytest.fixture(scope="session")

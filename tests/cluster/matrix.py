@@ -2,7 +2,7 @@
 
 python -m tests.cluster.matrix REPORT.xml... [--mutants MUTANTS.json]
 
-Each report is pytest's --junitxml of one run of tests/cluster. Several reports make one row: the worst of them.
+Each report is pytest's --junitxml of one whole run of tests/cluster. A row shows the worst of all runs.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import json
 import platform
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,11 +25,23 @@ ABOUT = """# Fault matrix
 Made by `make faults`: real workers, beats, Redis, {engines}, each fault done to a running cluster. A row is
 a test of `tests/cluster`; it asserts the requests that reached upstream, the runs and their outcomes, the
 revision, the history and the published snapshot. *Within* is the longest time to recovery that was seen;
-*requests* is how many upstream received whole. The lease is 60 s in production and {lease} here: what
-waits for a lease takes that much longer there.
+*requests* is how many upstream answered whole. The lease is 60 s in production and {lease} here: what
+waits for a lease takes that much longer there. A first retry comes within 10 s there, within half a second
+here.
 
 {machine}. Runs: {runs}.
 """
+HEAD = "| fault | database | what happens | within | requests |\n|---|---|---|---:|---:|"
+MUTANTS_HEAD = """
+## Can the simulation fail?
+
+Each safeguard was taken out of a scratch copy, and {seeds:,} seeds of `tests/simulation` were run against
+it. A safeguard whose loss no seed noticed would be untested.
+
+| taken out | seeds that broke | seeds survived |
+|---|---:|---:|"""
+BEATS = "Beats come and go"
+TESTS_BEGIN, TESTS_END = "<!-- The tests of these rows:\n", "\n-->\n"
 
 
 @dataclass(frozen=True)
@@ -57,74 +69,78 @@ class FaultRow:
         return cls(**texts | {"seconds": float(texts["seconds"]), "requests": int(texts["requests"])})
 
 
-def read_report(path: Path) -> list[FaultRow]:
-    """Give the rows of one run. Raises ValueError if a test of the run failed."""
+def read_report(path: Path) -> dict[str, FaultRow]:
+    """Give the rows of one run by their tests. Raises ValueError if a test of the run failed."""
     cases = list(ElementTree.parse(path).iter("testcase"))  # noqa: S314 - our own file
     for case in cases:
         if case.find("failure") is not None or case.find("error") is not None:
             raise ValueError(f"{path}: {case.get('name')} failed")
-    return [row for case in cases if (row := FaultRow.read(case))]
+    found = ((case, FaultRow.read(case)) for case in cases)
+    return {f"{case.get('file')}::{case.get('name')}": row for case, row in found if row}
 
 
-def write_page(reports: Iterable[list[FaultRow]], mutants: Mapping[str, Any], lease: str = "2 to 3 s") -> str:
-    """Give the page: one row for each fault, the worst of all runs and engines."""
-    reports = list(reports)
-    seen: dict[tuple[str, str], list[FaultRow]] = defaultdict(list)
-    for row in (row for report in reports for row in report):
-        seen[row.group, row.fault].append(row)
-    engines = sorted({row.engine for rows in seen.values() for row in rows})
+def write_page(
+    reports: Sequence[Mapping[str, FaultRow]], mutants: Mapping[str, Any], lease: str = "2 to 3 s"
+) -> str:
+    """Give the page: one row for each fault, the worst of all runs and engines.
+
+    Raises ValueError when the reports are not of the same tests.
+    """
+    tests = reports[0].keys()
+    for report in reports:
+        if report.keys() != tests:
+            raise ValueError(f"not in every report: {', '.join(sorted(report.keys() ^ tests))}")
+    groups: dict[str, dict[str, list[FaultRow]]] = defaultdict(lambda: defaultdict(list))
+    for row in (row for report in reports for row in report.values()):
+        groups[row.group][row.fault].append(row)
+    engines = sorted({row.engine for row in reports[0].values()})
     machine = f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}"
-    lines = [ABOUT.format(engines=" and ".join(engines), lease=lease, machine=machine, runs=len(reports))]
-    for group in dict.fromkeys(group for group, _fault in seen):
-        lines += [
-            f"## {group}\n",
-            "| fault | database | what happens | within | requests |",
-            "|---|---|---|---:|---:|",
-        ]
-        lines += [_line(rows) for (of, _fault), rows in seen.items() if of == group]
-        lines.append("")
-    return "\n".join(lines) + _mutants(mutants)
+    parts = [ABOUT.format(engines=" and ".join(engines), lease=lease, machine=machine, runs=len(reports))]
+    for group, faults in sorted(groups.items()):
+        parts += [f"## {group}\n", HEAD, *(_line(faults[fault]) for fault in sorted(faults)), ""]
+    return "\n".join([*parts, *_mutants(mutants), _list_of(tests)])
 
 
 def _line(rows: list[FaultRow]) -> str:
     engines = ", ".join(sorted({row.engine for row in rows}))
-    happens = "; ".join(dict.fromkeys(row.happens for row in rows))
+    happens = "; ".join(sorted({row.happens for row in rows}))
     least, most = min(row.requests for row in rows), max(row.requests for row in rows)
     requests = str(most) if least == most else f"{least} to {most}"
-    return (
-        f"| {rows[0].fault} | {engines} | {happens} | {max(row.seconds for row in rows):.1f} s | {requests} |"
-    )
+    within = max(row.seconds for row in rows)
+    return f"| {rows[0].fault} | {engines} | {happens} | {within:.1f} s | {requests} |"
 
 
-def _mutants(mutants: Mapping[str, Any]) -> str:
-    if not mutants:
-        return ""
-    lines = [
-        "\n## Can the simulation fail?\n",
-        f"Each safeguard was taken out of a scratch copy, and {mutants['seeds']:,} seeds of `tests/simulation` were",
-        "run against it. A safeguard whose loss no seed noticed would be untested.\n",
-        "| taken out | seeds that broke | seeds survived |",
-        "|---|---:|---:|",
-    ]
-    lines += [f"| {told['name']} | {told['broke']:,} | {told['survived']:,} |" for told in mutants["mutants"]]
-    return "\n".join(lines) + "\n"
+def _mutants(mutants: Mapping[str, Any]) -> Iterable[str]:
+    if mutants:
+        yield MUTANTS_HEAD.format(seeds=mutants["seeds"])
+        for told in mutants["mutants"]:
+            yield f"| {told['name']} | {told['broke']:,} | {told['survived']:,} |"
+        yield ""
 
 
-def main(words: list[str]) -> int:
+def _list_of(tests: Iterable[str]) -> str:
+    return TESTS_BEGIN + "\n".join(sorted(tests)) + TESTS_END
+
+
+def named_tests(page: str) -> set[str]:
+    """Say which tests a page was made from: it names them in a comment at its end."""
+    return set(page.partition(TESTS_BEGIN)[2].removesuffix(TESTS_END).splitlines())
+
+
+def main(words: list[str] | None = None, *, page: Path = PAGE) -> int:
     """Write the page; give the exit status."""
     parser = argparse.ArgumentParser(description="Write docs/fault-matrix.md from reports of tests/cluster.")
     parser.add_argument("reports", nargs="+", type=Path)
     parser.add_argument("--mutants", type=Path)
     asked = parser.parse_args(words)
+    mutants = json.loads(asked.mutants.read_text()) if asked.mutants else {}
     try:
-        reports = [read_report(path) for path in asked.reports]
+        page.write_text(write_page([read_report(path) for path in asked.reports], mutants))
     except ValueError as error:
         print(f"matrix: {error}", file=sys.stderr)
         return 1
-    mutants = json.loads(asked.mutants.read_text()) if asked.mutants else {}
-    PAGE.write_text(write_page(reports, mutants))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,7 +1,10 @@
-"""Workers ended or destroyed in the middle of a fetch: the refresh is finished, or done by another."""
+"""Workers ended or destroyed in the middle of a fetch: what becomes of their task and of the next message.
+
+Here nobody looks after them; that the refresh is done without help is in `test_every_stage.py`.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from celery import Celery
@@ -9,19 +12,22 @@ from pytest_celery import CeleryTestSetup
 
 from prices.redis_client import LOCK_KEY
 from tests.cluster.cluster import Cluster, send
-from tests.cluster.conftest import ON_SQLITE, OpenCluster
+from tests.cluster.conftest import OpenCluster
+from tests.cluster.matrix import FaultRow
 from tests.cluster.nodes import WorkerNode
 
 LEASE = 2
 NAMES = ("one", "two")
 # A platform kills 30 s after TERM, a worker waits 20 s for its tasks: here both are shorter.
 SOON = " -- worker.soft_shutdown_timeout=3"
+GROUP = "A worker is told to end in the middle of its fetch"
+Record = Callable[[FaultRow], None]
 
 
 @pytest.fixture(scope="module")
-def leased_cluster(engine_name: str, open_cluster: OpenCluster) -> Iterator[Cluster]:
+def leased_cluster(open_cluster: OpenCluster) -> Iterator[Cluster]:
     """Redis, database and upstream, with a short lease."""
-    with open_cluster(engine_name, PRICE_LOCK_LEASE=str(LEASE)) as cluster:
+    with open_cluster("sqlite", PRICE_LOCK_LEASE=str(LEASE)) as cluster:
         yield cluster
 
 
@@ -56,48 +62,54 @@ def begin(cluster: Cluster, app: Celery) -> tuple[str, WorkerNode, WorkerNode]:
     return task.id, worker, bystander
 
 
-@ON_SQLITE
 def test_a_worker_told_to_end_finishes_the_fetch_it_has_begun(
-    cluster: Cluster, celery_setup: CeleryTestSetup
+    cluster: Cluster, celery_setup: CeleryTestSetup, record: Record
 ) -> None:
     task_id, worker, _other = begin(cluster, celery_setup.app)
+    told = time.monotonic()
 
     worker.kill("SIGTERM")
     cluster.wait_for_log(worker, "Soft Shutdown", 5)
     cluster.standin.release()
 
+    cluster.wait_until(lambda: cluster.last_run()["outcome"] == "refreshed", "the fetch is finished")
+    seconds = time.monotonic() - told
     cluster.wait_until(lambda: worker.process.is_gone, "the worker ends", 30)
     result = celery_setup.app.AsyncResult(task_id)
     assert (result.state, result.result["outcome"]) == ("SUCCESS", "refreshed")
-    assert cluster.last_run()["outcome"] == "refreshed"
-    assert cluster.standin.requests()["received"] == 1
+    seen = cluster.standin.requests()
+    assert (seen["received"], seen["completed"]) == (1, 1)
+    happens = "it finishes what it has begun"
+    record(FaultRow(GROUP, "has the time to finish", "sqlite", happens, seconds, seen["completed"]))
 
 
-@ON_SQLITE
 def test_a_worker_told_to_end_hands_over_the_fetch_it_cannot_finish(
-    cluster: Cluster, celery_setup: CeleryTestSetup
+    cluster: Cluster, celery_setup: CeleryTestSetup, record: Record
 ) -> None:
     task_id, worker, other = begin(cluster, celery_setup.app)
+    told = time.monotonic()
 
     worker.kill("SIGTERM")
 
     cluster.wait_until(lambda: worker.process.is_gone, "the worker ends", 30)
     result = celery_setup.app.AsyncResult(task_id)
     cluster.wait_until(result.ready, "another worker has done the task", 15)
+    seconds = time.monotonic() - told
     assert (result.state, result.result["outcome"]) == ("SUCCESS", "refreshed")
-    run = cluster.last_run()
+    cut_short, run = cluster.runs()[-2:]
+    assert (cut_short["task_id"], cut_short["outcome"]) == (task_id, "failed")
+    assert cut_short["reason"] == "abandoned: its process was told to end (SystemExit)"
     assert (run["outcome"], run["task_id"], run["worker"]) == ("refreshed", task_id, other.node_name)
-    assert {run["state"] for run in cluster.runs()} == {"finished"}
+    requests = cluster.standin.requests()["completed"]
+    assert requests == 1
+    happens = "it hands its task over, another fetches"
+    record(FaultRow(GROUP, "has no time to finish", "sqlite", happens, seconds, requests))
 
 
-@pytest.mark.parametrize("warning", [None, "SIGTERM"], ids=["without a warning", "a second after TERM"])
 def test_a_worker_destroyed_in_its_fetch_is_replaced_at_the_next_message_after_its_lease(
-    warning: str | None, cluster: Cluster, celery_setup: CeleryTestSetup
+    cluster: Cluster, celery_setup: CeleryTestSetup
 ) -> None:
     task_id, worker, other = begin(cluster, celery_setup.app)
-    if warning:
-        worker.kill(warning)
-        cluster.wait_for_log(worker, "Soft Shutdown", 5)
 
     worker.kill()
 
@@ -110,21 +122,4 @@ def test_a_worker_destroyed_in_its_fetch_is_replaced_at_the_next_message_after_i
     assert (dead["task_id"], dead["outcome"]) == (task_id, "failed")
     assert dead["reason"].startswith("abandoned")
     assert (done["outcome"], done["worker"]) == ("refreshed", other.node_name)
-    assert cluster.standin.requests()["completed"] == 1
-
-
-def test_with_a_beat_a_destroyed_workers_refresh_is_done_by_another_without_anyones_help(
-    cluster: Cluster, celery_setup: CeleryTestSetup
-) -> None:
-    _task_id, worker, other = begin(cluster, celery_setup.app)
-    beat = cluster.start_beat()
-    cluster.wait_for_log(beat, beat.ready_prompt)
-
-    worker.kill()
-
-    cluster.wait_until(
-        lambda: cluster.last_run()["outcome"] == "refreshed", "another has refreshed", 5 * LEASE
-    )
-    cluster.end(beat)
-    assert cluster.last_run()["worker"] == other.node_name
     assert cluster.standin.requests()["completed"] == 1

@@ -1,6 +1,7 @@
 """However many ask for a refresh at once, upstream is asked once and every other one is told why not."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
@@ -11,9 +12,11 @@ from pytest_celery import CeleryTestSetup
 
 from tests.cluster.cluster import Cluster, claim_began, outcome, send
 from tests.cluster.conftest import ON_SQLITE, Record
+from tests.cluster.matrix import FaultRow
 from tests.cluster.trial import Trial
 
 MESSAGES, SENDERS = 200, 4
+GROUP = "Many ask for a refresh"
 
 
 def send_all_at_once(app: Celery) -> list[Any]:
@@ -41,10 +44,11 @@ def results_of(cluster: Cluster, sent: list[Any], at_least: int) -> list[dict[st
 
 
 def test_200_messages_at_once_make_one_request_and_199_say_why_they_skipped(
-    cluster: Cluster, celery_setup: CeleryTestSetup
+    engine_name: str, cluster: Cluster, celery_setup: CeleryTestSetup, record: Record
 ) -> None:
     assert celery_setup.ready(control=True)
     before = len(cluster.runs())
+    began = time.monotonic()
 
     results = results_of(cluster, send_all_at_once(celery_setup.app), MESSAGES)
 
@@ -59,6 +63,9 @@ def test_200_messages_at_once_make_one_request_and_199_say_why_they_skipped(
         else:
             assert (result["reason"], result["holder"][:7]) == ("held", "worker@")
     assert len(cluster.runs()) == before + 1
+    happens = "one fetches; every other is told who does, or that the prices are fresh"
+    seconds, requests = time.monotonic() - began, cluster.standin.requests()["completed"]
+    record(FaultRow(GROUP, f"{MESSAGES} messages at once", engine_name, happens, seconds, requests))
 
 
 def test_while_upstream_takes_its_time_all_others_are_told_who_is_refreshing(
@@ -79,16 +86,24 @@ def test_while_upstream_takes_its_time_all_others_are_told_who_is_refreshing(
     assert cluster.standin.requests()["received"] == 1
 
 
-def test_a_message_on_fresh_prices_asks_upstream_for_nothing(
-    cluster: Cluster, celery_setup: CeleryTestSetup
+def test_a_message_a_second_after_another_asks_upstream_for_nothing(
+    engine_name: str, cluster: Cluster, celery_setup: CeleryTestSetup, record: Record
 ) -> None:
-    assert send(celery_setup.app).get(timeout=20)["outcome"] == "refreshed"
-    cluster.standin.forget()
+    before = len(cluster.runs())
+    began = time.monotonic()
+    first = send(celery_setup.app)
+    time.sleep(1)
 
     again = send(celery_setup.app).get(timeout=20)
 
+    seconds = time.monotonic() - began
+    assert first.get(timeout=20)["outcome"] == "refreshed"
     assert (again["outcome"], again["reason"]) == ("skipped", "fresh")
-    assert cluster.standin.requests()["received"] == 0
+    assert len(cluster.runs()) == before + 1
+    seen = cluster.standin.requests()
+    assert (seen["received"], seen["completed"]) == (1, 1)
+    happens = "the first fetches, the second is told that the prices are fresh"
+    record(FaultRow(GROUP, "two messages, a second apart", engine_name, happens, seconds, seen["completed"]))
 
 
 @ON_SQLITE
@@ -124,4 +139,6 @@ def test_a_refresh_forced_from_two_places_at_once_is_one_and_the_other_hears_who
     trial.wait_until_recovered()
     trial.assert_refreshed()
     happens = "one refreshes, the other is told who does"
-    record(trial.row("Force", f"from two places at once, {first} first", engine_name, happens))
+    record(
+        trial.row(GROUP, f"forced, from the queue and a command at once, {first} first", engine_name, happens)
+    )

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from pytest_celery import CeleryTestSetup
 
-from tests.cluster.aftermath import assert_sound
 from tests.cluster.cluster import Cluster, answers, get, outcome, send
 from tests.cluster.conftest import OpenCluster, Record
 from tests.cluster.matrix import FaultRow
 from tests.cluster.nodes import HttpNode, RedisNode, tails
+from tests.cluster.stored import assert_consistent
 
 PATHS = ("/", "/api/v1/models", "/api/v1/models?offset=3&limit=2", "/api/v1/prices", "/readyz", "/healthz")
 OUTAGES: dict[str, tuple[Callable[[RedisNode], None], Callable[[RedisNode], None]]] = {
@@ -139,6 +139,6 @@ def test_without_redis_all_is_served_and_refreshed_and_with_it_everything_resume
     assert {node.process.status for node in cluster.nodes.values()} == {"running"}
     assert cluster.standin.requests()["received"] == 2
     cluster.wait_until(cluster.published_is_current, "the refresh is published", 5)
-    assert_sound(cluster)
+    assert_consistent(cluster.services)
     happens = "all is served from memory, and by the database's word one of two commands refreshes"
     record(FaultRow("Redis", f"is {outage} for everybody", engine_name, happens, seconds, 1))

@@ -1,6 +1,7 @@
 """Two beats: one leads and sends, the other stands by and takes over when the leader is destroyed."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -8,10 +9,12 @@ from prices.lease import read_holder
 from prices.redis_client import BEAT_LEADER_KEY
 from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import OpenCluster
+from tests.cluster.matrix import BEATS, FaultRow
 from tests.cluster.nodes import BeatNode
 
 LEASE = 2
 LEADS = "Beat leads now"
+Record = Callable[[FaultRow], None]
 
 
 @pytest.fixture(scope="module")
@@ -44,24 +47,34 @@ def test_one_of_two_beats_leads_and_sends_one_message(cluster: Cluster) -> None:
     assert sorted(LEADS in node.logs() for node in cluster.nodes.values()) == [False, True]
 
 
-def test_when_the_leader_is_destroyed_the_other_leads_within_two_leases(cluster: Cluster) -> None:
+def test_when_the_leader_is_destroyed_the_other_leads_within_two_leases(
+    cluster: Cluster, record: Record
+) -> None:
     (leader,) = [node for node in cluster.nodes.values() if node.process.pid == leader_pid(cluster)]
     (other,) = [node for node in cluster.nodes.values() if node is not leader]
     assert isinstance(other, BeatNode)
 
     leader.kill()
+    killed = time.monotonic()
 
     cluster.wait_until(
         lambda: leader_pid(cluster) == other.process.pid, "the other leads within two leases", 2 * LEASE
     )
+    seconds = time.monotonic() - killed
     cluster.wait_for_log(other, LEADS, 1)
+    happens = "another leads when its lease has run out"
+    record(FaultRow(BEATS, "the one that leads is killed", "sqlite", happens, seconds, 0))
 
 
-def test_a_leader_that_ends_in_order_lets_another_lead_at_once(cluster: Cluster) -> None:
+def test_a_leader_that_ends_in_order_lets_another_lead_at_once(cluster: Cluster, record: Record) -> None:
     (leader,) = [node for node in cluster.nodes.values() if node.process.status == "running"]
     newcomer = cluster.start_beat("newcomer")
     cluster.wait_for_log(newcomer, newcomer.ready_prompt)
 
+    told = time.monotonic()
     cluster.end(leader)
 
     cluster.wait_until(lambda: leader_pid(cluster) == newcomer.process.pid, "the newcomer leads", LEASE)
+    seconds = time.monotonic() - told
+    happens = "it gives the lead up, another leads at once"
+    record(FaultRow(BEATS, "the one that leads is told to end", "sqlite", happens, seconds, 0))

@@ -1,17 +1,18 @@
 """One fault done to a running cluster: what was there before it, and what must have come of it."""
 
+import json
 import time
 from collections.abc import Container
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from prices import queries
 from prices.database import reading
-from prices.language_model import LanguageModel
 from prices.redis_client import FRESH_KEY
-from tests.cluster.aftermath import assert_sound, is_published
 from tests.cluster.cluster import Cluster
 from tests.cluster.matrix import FaultRow
+from tests.cluster.stored import assert_consistent, first_slug, schedules_ever
 
 _numbers = count(1)
 
@@ -26,11 +27,11 @@ class Trial:
         self._clock = time.monotonic()
         self._seconds = 0.0
         self._requests = 0
-        self._price = f"0.0000123{next(_numbers):04}1"  # nothing else costs that
+        self._slug = first_slug(cluster.services)
+        first = Decimal(json.loads(schedules_ever(cluster.services, self._slug)[0])["prompt"])
+        self._price = f"{first * (1000 + next(_numbers)) / 1000:f}"
         cluster.standin.forget()
-        cluster.standin.answer(
-            gate={"hold": True}, patch={self._first().slug: {"pricing.prompt": self._price}}
-        )
+        cluster.standin.answer(gate={"hold": True}, patch={self._slug: {"pricing.prompt": self._price}})
         self._make_stale()
 
     def start_clock(self) -> None:
@@ -61,9 +62,10 @@ class Trial:
         assert (seen["completed"], seen["received"]) == (requests, requests + given_up)
         self._requests = requests
         assert self._state().revision == self._revision_before + 1
-        assert self._first().schedule.base["prompt"].text == self._price
-        assert is_published(self._cluster)
-        assert_sound(self._cluster)
+        prices = [json.loads(text)["prompt"] for text in schedules_ever(self._cluster.services, self._slug)]
+        assert prices.count(self._price) == 1
+        assert prices[-1] == self._price
+        assert_consistent(self._cluster.services)
 
     def row(self, group: str, fault: str, engine: str, happens: str) -> FaultRow:
         """What was measured, for the page of the fault matrix."""
@@ -77,13 +79,8 @@ class Trial:
             self._cluster.wait_until(lambda: redis.get(FRESH_KEY) is None, "beat knows that they are not")
 
     def _has_recovered(self) -> bool:
-        return self._state().revision > self._revision_before and is_published(self._cluster)
+        return self._state().revision > self._revision_before and self._cluster.published_is_current()
 
     def _state(self) -> queries.CatalogueState:
         with reading(self._cluster.services.engine) as connection:
             return queries.catalogue_state(connection)
-
-    def _first(self) -> LanguageModel:
-        """The model that upstream lists first."""
-        with reading(self._cluster.services.engine) as connection:
-            return queries.current_prices(connection)[0].model

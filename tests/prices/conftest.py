@@ -51,8 +51,13 @@ def migrated_postgres(postgres_url: str) -> str:
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a migrated database without content, on each engine that we support."""
+    return emptied(request, tmp_path)
+
+
+def emptied(request: pytest.FixtureRequest, folder: Path) -> str:
+    """Give the address of a migrated database without content, on the engine that the request names."""
     if request.param == "sqlite":
-        copy = tmp_path / "store.sqlite3"
+        copy = folder / "store.sqlite3"
         shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
         return f"sqlite:///{copy}"
     url: str = request.getfixturevalue("migrated_postgres")
@@ -60,8 +65,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     with writing(engine) as connection:
         connection.execute(
             text(
-                "TRUNCATE revisions, price_intervals, language_models, refresh_runs, received_bodies"
-                " RESTART IDENTITY"
+                "TRUNCATE price_holds, price_changes, model_attributes, revisions, price_intervals,"
+                " language_models, refresh_runs, received_bodies RESTART IDENTITY"
             )
         )
         connection.execute(update(catalogue).values(**EMPTY_CATALOGUE))

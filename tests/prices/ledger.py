@@ -1,20 +1,20 @@
 """Runs and commits in short, for tests that need a catalogue and no upstream."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine
 
 from prices.commit import Counts, commit
-from prices.database import writing
+from prices.database import reading, utc_now, writing
+from prices.guards import Guards
 from prices.openrouter import parse
 from prices.runs import Busy, Fresh, Started, start_run
+from prices.stash import Received
 from tests.prices.lists import body
 
 INTERVAL = timedelta(hours=3)
 LEASE = timedelta(seconds=60)
-AT_ONCE = timedelta(0)
-"""The age of a body that was just received."""
 
 
 def try_to_start(engine: Engine, worker: str = "w1", **other: Any) -> Started | Fresh | Busy:
@@ -40,7 +40,23 @@ def started(engine: Engine, **other: Any) -> int:
     return decided.run_id
 
 
-def fill(engine: Engine, *models: Any, age: timedelta = AT_ONCE, **envelope: Any) -> Counts:
-    """Commit a list of models by a run of its own."""
-    received = body(*models, **envelope)
-    return commit(engine, started(engine), parse(received), received, age, 0.1)
+def ago(engine: Engine, span: timedelta) -> datetime:
+    """A time before now, by the database's clock."""
+    with reading(engine) as connection:
+        return utc_now(connection) - span
+
+
+def feed(engine: Engine, whole: bytes, at: datetime | None = None, guards: Guards | None = None) -> Counts:
+    """Commit a body by a run of its own, as received at a time (now, unless told otherwise)."""
+    return commit(engine, started(engine), parse(whole), Received(whole, at, 0.1), guards)
+
+
+def fill(
+    engine: Engine,
+    *models: Any,
+    at: datetime | None = None,
+    guards: Guards | None = None,
+    **envelope: Any,
+) -> Counts:
+    """Commit a list of models by a run of its own; all of it is believed, unless there are guards."""
+    return feed(engine, body(*models, **envelope), at, guards)

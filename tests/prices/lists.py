@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from prices.openrouter import OpenRouterList, parse
+from prices.schedule import PriceSchedule
 
 
 def model(slug: str, prompt: object = "0.000001", completion: object = "0.000002", **more: Any) -> Any:
@@ -13,8 +14,10 @@ def model(slug: str, prompt: object = "0.000001", completion: object = "0.000002
 
 
 def body(*models: Any, **envelope: Any) -> bytes:
-    """Upstream's body around rows, which may be JSON texts already."""
-    rows = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in models]
+    """Upstream's body around rows, written without spaces as upstream does, or JSON texts already."""
+    rows = [
+        row if isinstance(row, bytes) else json.dumps(row, separators=(",", ":")).encode() for row in models
+    ]
     rest = json.dumps(envelope)[1:].encode() if envelope else b"}"
     return b'{"data":[%b]%b%b' % (b",".join(rows), b"," if envelope else b"", rest)
 
@@ -22,3 +25,9 @@ def body(*models: Any, **envelope: Any) -> bytes:
 def listed(*models: Any, **envelope: Any) -> OpenRouterList:
     """The same, as read."""
     return parse(body(*models, **envelope))
+
+
+def schedule(*overrides: dict[str, Any], **base: Any) -> PriceSchedule:
+    """A schedule of 2 and 8 USD per million tokens; `base` adds to it or replaces."""
+    pricing: dict[str, Any] = {"prompt": "0.000002", "completion": "0.000008"} | base
+    return PriceSchedule.parse(pricing | ({"overrides": list(overrides)} if overrides else {}))

@@ -14,10 +14,11 @@ from prices.database import make_engine, reading, utc_now, writing
 from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError
 from prices.lease import Lease, Renewal, make_token
 from prices.models import refresh_runs
-from prices.publication import publish_current
+from prices.publisher import publish_current
 from prices.redis_client import FRESH_KEY, LOCK_KEY, make_redis
 from prices.runs import Fresh, finish_run
 from prices.services import Services
+from tests.prices.commands import commands_of
 from tests.prices.ledger import LEASE, fill
 from tests.prices.lists import model
 from tests.prices.made_clock import MadeClock
@@ -91,6 +92,17 @@ def test_a_claim_holds_lock_and_run_for_the_length_of_the_block(ours: Services) 
             assert timedelta(0) < other.left <= LEASE
         assert ours.redis.get(LOCK_KEY) == token
     assert ours.redis.get(LOCK_KEY) is None
+
+
+def test_a_claim_that_another_holds_is_refused_with_one_command_and_asks_no_database(ours: Services) -> None:
+    nowhere = replace(ours, engine=make_engine("postgresql+psycopg://u:p@127.0.0.1:1/db"))
+
+    def refused() -> None:
+        with claiming(nowhere, worker="w2") as other:
+            assert isinstance(other, Held)
+
+    with claiming(ours):
+        assert commands_of(ours.redis, refused) == ["EVALSHA"]
 
 
 def test_what_fails_within_the_block_gives_the_lock_back(ours: Services) -> None:

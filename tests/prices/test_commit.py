@@ -1,7 +1,7 @@
 """The commit of a refresh: whole, or not at all."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,9 @@ from prices.models import (
     catalogue,
     language_models,
     metadata,
+    model_attributes,
+    price_changes,
+    price_holds,
     price_intervals,
     received_bodies,
     refresh_runs,
@@ -22,11 +25,14 @@ from prices.models import (
 )
 from prices.openrouter import parse
 from prices.runs import finish_run
-from prices.stash import Stash
-from tests.prices.ledger import AT_ONCE, LEASE, fill, started
+from prices.stash import Received, Stash
+from tests.prices.ledger import LEASE, ago, fill, started
 from tests.prices.lists import body, model
 
-CONTENT = (catalogue, language_models, price_intervals, revisions, received_bodies)
+CONTENT = (
+    *(catalogue, language_models, price_intervals, revisions, received_bodies),
+    *(model_attributes, price_changes, price_holds),
+)
 
 
 def content(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
@@ -43,10 +49,7 @@ def content(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
 
 def served(engine: Engine) -> dict[str, str]:
     with reading(engine) as connection:
-        return {
-            one.model.slug: one.model.schedule.base["prompt"].text
-            for one in queries.current_prices(connection)
-        }
+        return {one.slug: one.schedule.base["prompt"].text for one in queries.listed_models(connection)}
 
 
 def run_row(engine: Engine, run: int) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def run_row(engine: Engine, run: int) -> dict[str, Any]:
 def test_a_commit_writes_the_list_and_closes_its_run_with_counts(engine: Engine) -> None:
     run = started(engine)
     received = body(model("a/one"), model("a/bad", prompt="NaN"), model("a/two"), total_count=3)
-    counts = commit(engine, run, parse(received), received, AT_ONCE, 1.25)
+    counts = commit(engine, run, parse(received), Received(received, None, 1.25), None)
     assert (counts.revision, counts.models, counts.changes, counts.skipped_rows) == (1, 2, 2, 1)
     assert list(served(engine)) == ["a/one", "a/two"]
     row = run_row(engine, run)
@@ -82,8 +85,8 @@ def test_an_edit_is_a_revision_without_changes_and_without_an_interval(engine: E
     assert (counts.revision, counts.changes) == (2, 0)
     with reading(engine) as connection:
         assert connection.scalar(select(func.count()).select_from(price_intervals)) == 1
-        (current,) = queries.current_prices(connection)
-    assert json.loads(current.model.document)["name"] == "Uno"
+        (current,) = queries.listed_models(connection)
+    assert json.loads(current.document)["name"] == "Uno"
 
 
 def test_a_change_of_the_envelope_alone_is_a_revision_too(engine: Engine) -> None:
@@ -113,9 +116,9 @@ def test_a_superseded_run_writes_nothing(engine: Engine) -> None:
     before = content(engine)
     received = body(model("a/one", prompt="9"), model("a/two"))
     with pytest.raises(ClaimLostError):
-        commit(engine, first, parse(received), received, AT_ONCE, 0.1)
+        commit(engine, first, parse(received), Received(received, None, 0.1), None)
     assert content(engine) == before
-    assert commit(engine, second, parse(received), received, AT_ONCE, 0.1).changes == 2
+    assert commit(engine, second, parse(received), Received(received, None, 0.1), None).changes == 2
 
 
 def test_a_run_that_was_closed_by_another_writes_nothing(engine: Engine) -> None:
@@ -126,7 +129,7 @@ def test_a_run_that_was_closed_by_another_writes_nothing(engine: Engine) -> None
     before = content(engine)
     received = body(model("a/two"))
     with pytest.raises(ClaimLostError, match="closed by another"):
-        commit(engine, run, parse(received), received, AT_ONCE, 0.1)
+        commit(engine, run, parse(received), Received(received, None, 0.1), None)
     assert content(engine) == before
 
 
@@ -146,12 +149,12 @@ def test_a_commit_that_fails_partway_leaves_nothing(table: str, engine: Engine) 
 
     event.listen(engine, "after_cursor_execute", fail)
     with pytest.raises(DatabaseUnavailableError):
-        commit(engine, run, parse(received), received, AT_ONCE, 0.1)
+        commit(engine, run, parse(received), Received(received, None, 0.1), None)
     event.remove(engine, "after_cursor_execute", fail)
 
     assert content(engine) == before
     assert run_row(engine, run)["state"] == "running"
-    assert commit(engine, run, parse(received), received, AT_ONCE, 0.1).changes == 3
+    assert commit(engine, run, parse(received), Received(received, None, 0.1), None).changes == 3
     assert served(engine) == {"a/one": "9", "a/two": "0.000001"}
 
 
@@ -175,31 +178,31 @@ def test_a_model_that_left_and_came_back_keeps_its_row_and_its_history(engine: E
 
 
 def test_the_base_price_hidden_by_a_window_is_learned_when_the_window_ends(engine: Engine) -> None:
-    with reading(engine) as connection:
-        now = utc_now(connection)
-    begins, ends = (now - timedelta(minutes=minutes) for minutes in (90, 30))
-    window = {"utc_start": int(f"{begins:%H%M}"), "utc_end": int(f"{ends:%H%M}"), "prompt": "0.000001"}
+    window = {"utc_start": 1200, "utc_end": 1500, "prompt": "0.000001"}
     siesta = {"overrides": [window]}
-    fill(engine, model("a/siesta", prompt="0.000001", pricing=siesta), age=timedelta(hours=1))  # within it
-    fill(engine, model("a/siesta", prompt="0.000002", pricing=siesta))  # after it
+    within, after = (datetime(2026, 8, 6, hour, 30, tzinfo=UTC) for hour in (12, 16))
+    fill(engine, model("a/siesta", prompt="0.000001", pricing=siesta), at=within)
+    with reading(engine) as connection:
+        (first,) = queries.listed_models(connection)
+    assert (set(first.schedule.base), first.schedule.unseen) == ({"completion"}, {"prompt"})
+    learned = fill(engine, model("a/siesta", prompt="0.000002", pricing=siesta), at=after)
+    assert (learned.revision, learned.changes) == (2, 0)
     assert served(engine) == {"a/siesta": "0.000002"}
 
 
 def test_a_body_is_confirmed_and_valid_from_when_it_was_received(engine: Engine) -> None:
-    hour = timedelta(hours=1)
-    fill(engine, model("a/one"), age=hour)
+    received_at = ago(engine, timedelta(hours=1))
+    fill(engine, model("a/one"), at=received_at)
     with reading(engine) as connection:
-        now = utc_now(connection)
-        (current,) = queries.current_prices(connection)
         state = queries.catalogue_state(connection)
+        (current,) = connection.execute(select(price_intervals)).all()
         (known,) = connection.execute(select(revisions)).all()
-    assert state.refreshed_at == current.valid_from == known.committed_at
-    assert hour <= now - current.valid_from < hour + LEASE
+    assert state.refreshed_at == current.valid_from == known.committed_at == received_at
 
 
 def test_a_body_that_waited_never_begins_before_the_last_revision(engine: Engine) -> None:
     fill(engine, model("a/one", prompt="1"))
-    fill(engine, model("a/one", prompt="2"), age=timedelta(hours=1))
+    fill(engine, model("a/one", prompt="2"), at=ago(engine, timedelta(hours=1)))
     with reading(engine) as connection:
         rows = connection.execute(
             select(price_intervals).where(price_intervals.c.revision_to.is_(None))
@@ -223,15 +226,18 @@ def test_texts_of_every_kind_are_stored_as_they_came(engine: Engine) -> None:
     row = model("~a_B/c-D.e:free", name=name, context_length=10**30)
     fill(engine, row)
     with reading(engine) as connection:
-        (current,) = queries.current_prices(connection)
-    assert json.loads(current.model.document) == row
+        (current,) = queries.listed_models(connection)
+    assert json.loads(current.document) == row
 
 
 def test_only_some_of_many_skipped_rows_are_named_and_all_are_counted(engine: Engine) -> None:
     run = started(engine)
     bad = [model(f"a/bad-{number}", prompt="NaN") for number in range(MAX_NAMED_ROWS + 5)]
     received = body(model("a/one"), *bad)
-    assert commit(engine, run, parse(received), received, AT_ONCE, 0.1).skipped_rows == MAX_NAMED_ROWS + 5
+    assert (
+        commit(engine, run, parse(received), Received(received, None, 0.1), None).skipped_rows
+        == MAX_NAMED_ROWS + 5
+    )
     assert len(json.loads(run_row(engine, run)["skipped"])) == MAX_NAMED_ROWS
 
 

@@ -126,10 +126,30 @@ def test_a_lock_that_is_not_given_in_time_is_an_unavailable_database(
 
     with writing(engine) as connection:
         connection.execute(update(catalogue).values(revision=3))
-        with pytest.raises(DatabaseUnavailableError, match="the database failed"):
+        with pytest.raises(DatabaseUnavailableError, match=r"failed \((SQLITE_BUSY|LockNotAvailable)\)"):
             wait()
     with reading(engine) as connection:
         assert connection.scalar(select(catalogue.c.revision)) == 3
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_a_writer_that_stands_still_loses_its_lock_to_one_who_waits(
+    engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.2)
+    slow = make_engine(Settings.from_env({"DATABASE_URL": database_url}).database_url)
+
+    def write_and_stand_still() -> None:
+        with writing(slow) as connection:
+            connection.execute(update(catalogue).values(revision=3))
+            with writing(engine) as other:
+                other.execute(update(catalogue).values(revision=5))
+
+    with pytest.raises(DatabaseUnavailableError, match="IdleInTransactionSessionTimeout"):
+        write_and_stand_still()
+    with reading(slow) as connection:
+        assert connection.scalar(select(catalogue.c.revision)) == 5
+    slow.dispose()
 
 
 def test_when_every_connection_is_in_use_it_says_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from prices import download
 from prices.download import fetch
-from prices.errors import UpstreamError
+from prices.errors import ClaimLostError, UpstreamError
 from prices.openrouter import parse
 from tests.openrouter_standin.client import Standin
 from tests.prices.tiny_server import TinyServer
@@ -224,6 +224,18 @@ def test_a_body_that_grows_beyond_the_limit_is_given_up(
     with pytest.raises(UpstreamError, match="larger than 1 MiB"):
         fetch(standin.base_url, None, received.append)
     assert max(received) < 2 * 1024 * 1024
+
+
+def test_a_receiver_who_may_not_go_on_leaves_most_of_a_body_that_comes_slowly(standin: Standin) -> None:
+    standin.answer(gate={"hold": True, "after_bytes": 6000})
+
+    def stop(_received: int) -> None:
+        raise ClaimLostError("claim lost: another has it")
+
+    with pytest.raises(ClaimLostError):
+        fetch(standin.base_url, None, stop)
+    assert standin.requests()["held"] == 1
+    standin.release()
 
 
 def test_the_body_of_a_redirect_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

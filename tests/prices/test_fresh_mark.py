@@ -1,6 +1,5 @@
 """The mark that prices are fresh: a skip costs one command to Redis and no question to the database."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -8,13 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from prices import publication
+from prices import publisher
 from prices.database import make_engine, reading, utc_now, writing
 from prices.models import catalogue
-from prices.publication import make_publication, publish, publish_current, read_publication
-from prices.redis_client import FRESH_KEY, LOCK_KEY, make_redis
+from prices.publication import publish, read_publication
+from prices.publisher import make_publication, publish_current
+from prices.redis_client import FRESH_KEY, LOCK_KEY
 from prices.refresh import Refresh, RefreshFailedError, refresh_prices
 from prices.services import Services
+from tests.prices.commands import commands_of
 from tests.prices.ledger import INTERVAL, fill
 from tests.prices.lists import body, model
 
@@ -46,25 +47,13 @@ def make_older(services: Services, by: timedelta) -> None:
         connection.execute(update(catalogue).values(refreshed_at=utc_now(connection) - by))
 
 
-def commands_of(services: Services, act: Callable[[], object]) -> list[str]:
-    """What was sent to Redis meanwhile; not what a script does there."""
-    with make_redis(services.settings.redis_url) as watching, watching.monitor() as monitor:
-        act()
-        services.redis.echo("the end")
-        seen: list[str] = []
-        while (told := monitor.next_command())["command"] != "ECHO the end":
-            if told["client_type"] != "lua":
-                seen.append(told["command"].split()[0])
-    return seen
-
-
 def test_a_skip_is_one_command_and_asks_no_database(published: Services) -> None:
     nowhere = without_database(published)
     done = as_a_task(nowhere)
     assert (done.outcome, done.reason, done.revision) == ("skipped", "fresh", 1)
     assert done.age_seconds is not None
     assert 0 <= done.age_seconds < 60
-    assert commands_of(published, lambda: as_a_task(nowhere)) == ["EVALSHA"]
+    assert commands_of(published.redis, lambda: as_a_task(nowhere)) == ["EVALSHA"]
     assert published.redis.get(LOCK_KEY) is None
 
 
@@ -139,7 +128,7 @@ def test_a_refresh_marks_and_confirms(published: Services, monkeypatch: pytest.M
     fetching = replace(published, fetch=lambda *_given: RECEIVED)
     make_older(published, INTERVAL)
     publish_current(published.redis, published.engine, published.settings)
-    monkeypatch.setattr(publication, "make_publication", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(publisher, "make_publication", lambda *_: pytest.fail("made again"))
     assert as_a_task(fetching).outcome == "refreshed"
     assert published.redis.get(FRESH_KEY) == b"1"
     assert as_a_task(without_database(published)).reason == "fresh"

@@ -8,8 +8,9 @@ import pytest
 from redis import Redis
 
 from prices.errors import RedisUnavailableError
-from prices.lease import Lease, Renewal, make_token, read_holder
+from prices.lease import Barred, Holder, Lease, Renewal, make_token, read_holder
 from prices.redis_client import make_redis
+from tests.prices.commands import commands_of
 from tests.prices.tiny_server import DroppedReply
 
 KEY = "test:lock"
@@ -127,9 +128,28 @@ def test_a_lock_that_another_took_is_lost_and_left_to_it(redis: Redis) -> None:
     assert redis.get(KEY) == other.token.encode()
 
 
-def test_the_scripts_are_sent_again_to_a_redis_that_has_forgotten_them(redis: Redis) -> None:
+def test_taking_and_giving_back_are_one_command_each(redis: Redis) -> None:
     mine = lease_of(redis)
     mine.take()
+    mine.release()
+    assert commands_of(redis, mine.take) == ["EVALSHA"]
+    assert commands_of(redis, mine.release) == ["EVALSHA"]
+
+
+def test_being_refused_is_one_command_whatever_is_in_the_way(redis: Redis) -> None:
+    lease_of(redis, "w2").take()
+    redis.set("test:bar", "x", px=5000)
+    mine = lease_of(redis)
+    assert isinstance(mine.take(), Holder)
+    assert commands_of(redis, mine.take) == ["EVALSHA"]
+    assert isinstance(mine.take(unless="test:bar"), Barred)
+    assert commands_of(redis, lambda: mine.take(unless="test:bar")) == ["EVALSHA"]
+
+
+def test_a_redis_that_has_forgotten_the_scripts_is_no_hindrance(redis: Redis) -> None:
+    mine = lease_of(redis)
+    redis.script_flush()
+    assert mine.take() is None
     redis.script_flush()
     assert mine.renew() is Renewal.RENEWED
     redis.script_flush()

@@ -15,7 +15,8 @@ from prices.models import refresh_runs
 from prices.openrouter import parse
 from prices.redis_client import LOCK_KEY, make_redis
 from prices.services import Services
-from tests.prices.ledger import AT_ONCE, LEASE, started
+from prices.stash import Received
+from tests.prices.ledger import LEASE, started
 from tests.prices.lists import body, model
 
 
@@ -83,7 +84,7 @@ def test_a_broken_claim_finds_out_frees_the_way_and_commits_nothing(stores: Serv
             claimed.check()
         received = body(model("a/one"))
         with pytest.raises(ClaimLostError):
-            commit(stores.engine, claimed.run_id, parse(received), received, AT_ONCE, 0.1)
+            commit(stores.engine, claimed.run_id, parse(received), Received(received), None)
     assert runs(stores) == [("finished", "failed", "claim lost: broken by operator@host")]
     started(stores.engine)
 

@@ -11,20 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from prices import publication
+from prices import publication, publisher
 from prices.database import reading
 from prices.errors import RedisUnavailableError
 from prices.publication import (
     Publication,
-    PublishedBody,
     Stamp,
     confirm,
-    make_publication,
     publish,
-    publish_current,
     read_publication,
     read_stamp,
 )
+from prices.publisher import make_publication, pack, publish_current
 from prices.redis_client import SNAPSHOT_KEY
 from prices.services import Services
 from tests.prices.ledger import fill
@@ -36,7 +34,7 @@ ONE = Decimal(1)
 
 
 def made(revision: int) -> Publication:
-    return Publication(revision, PublishedBody.of(b"models %d" % revision), PublishedBody.of(b"prices"))
+    return Publication(revision, pack(b"models %d" % revision), pack(b"prices"))
 
 
 def revision_there(redis: Redis) -> int | None:
@@ -92,9 +90,9 @@ def test_a_time_survives_redis_to_the_microsecond(at: datetime) -> None:
 
 
 def test_the_same_bytes_have_the_same_validator_and_others_another() -> None:
-    assert PublishedBody.of(b"x" * 5000) == PublishedBody.of(b"x" * 5000)
-    assert PublishedBody.of(b"x").etag != PublishedBody.of(b"y").etag
-    assert gzip.decompress(PublishedBody.of(b"x" * 5000).packed) == b"x" * 5000
+    assert pack(b"x" * 5000) == pack(b"x" * 5000)
+    assert pack(b"x").etag != pack(b"y").etag
+    assert gzip.decompress(pack(b"x" * 5000).gzip) == b"x" * 5000
 
 
 GARBAGE: dict[str, dict[str, Any]] = {
@@ -150,7 +148,7 @@ def test_the_catalogue_is_published_once_and_then_only_confirmed(
 ) -> None:
     fill(stores.engine, model("a/one"))
     publish_current(stores.redis, stores.engine, stores.settings)
-    monkeypatch.setattr(publication, "make_publication", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(publisher, "make_publication", lambda *_: pytest.fail("made again"))
     before = read_stamp(stores.redis)
     fill(stores.engine, model("a/one"))
     publish_current(stores.redis, stores.engine, stores.settings)

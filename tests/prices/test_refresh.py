@@ -32,7 +32,7 @@ def last_run(services: Services) -> dict[str, object]:
 
 def listed_ids(services: Services) -> list[str]:
     with reading(services.engine) as connection:
-        return [price.model.slug for price in queries.current_prices(connection)]
+        return [model.slug for model in queries.listed_models(connection)]
 
 
 def make_stale(services: Services) -> None:
@@ -349,6 +349,25 @@ def test_a_body_on_which_two_runs_failed_for_an_unknown_reason_is_fetched_anew(
     assert standin.requests()["received"] == 1
     assert refresh_prices(services, worker="w3").outcome == "refreshed"
     assert standin.requests()["received"] == 2
+
+
+def test_a_process_told_to_end_is_abandoned_and_its_body_used_by_the_next(
+    services: Services, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_args: object, **_kwargs: object) -> None:
+        raise SystemExit(1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prices.refresh.commit", end)
+        for worker in ("w1", "w2"):
+            with pytest.raises(SystemExit):
+                refresh_prices(services, worker=worker)
+            run = last_run(services)
+            assert (run["worker"], run["outcome"]) == (worker, "failed")
+            assert run["reason"] == "abandoned: its process was told to end (SystemExit)"
+            assert services.redis.get(LOCK_KEY) is None
+    assert refresh_prices(services, worker="w3").outcome == "refreshed"
+    assert standin.requests()["received"] == 1
 
 
 @pytest.mark.parametrize("while_receiving", [True, False])

@@ -8,9 +8,9 @@ from prices.publication import read_publication
 from prices.redis_client import PAYLOAD_KEY
 from prices.refresh import RefreshFailedError, refresh_prices
 from prices.services import Services
-from prices.snapshot import SnapshotReader
 from tests.openrouter_standin.client import Standin
 from tests.prices.lists import body, model
+from tests.prices.readers import reader_of
 from tests.prices.test_openrouter import ODD_TEXTS
 
 Send = Callable[..., list[str]]
@@ -24,7 +24,7 @@ def upstream_sends(standin: Standin, services: Services) -> Send:
         standin.answer(body=body(*rows).decode(errors="surrogateescape"))
         refresh_prices(services, worker="test", force=True)
         services.redis.flushall()  # so that the reader makes the bodies from the database
-        return list(SnapshotReader(services).current().documents)
+        return list(reader_of(services).current().documents)
 
     return send
 
@@ -38,7 +38,7 @@ def test_a_price_that_moves_beside_a_hostile_row_is_served(
     odd = b'{"id":"a/odd","pricing":{"prompt":"1","completion":"1"},' + ODD_TEXTS[oddity] + b"}"
     served = upstream_sends(model("a/one", prompt="2"), odd)
     assert served[0] == "a/one"
-    assert b'"prompt":"2"' in SnapshotReader(services).current().documents["a/one"].replace(b" ", b"")
+    assert b'"prompt":"2"' in reader_of(services).current().documents["a/one"].replace(b" ", b"")
 
 
 def test_a_failed_body_whose_ids_hold_nul_closes_its_run(services: Services, standin: Standin) -> None:

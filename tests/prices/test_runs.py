@@ -14,7 +14,8 @@ from prices.errors import ClaimLostError
 from prices.models import catalogue, refresh_runs
 from prices.openrouter import parse
 from prices.runs import Busy, Fresh, Started, beat_run, finish_run, pass_fence
-from tests.prices.ledger import AT_ONCE, INTERVAL, LEASE, fill, started, try_to_start
+from prices.stash import Received
+from tests.prices.ledger import INTERVAL, LEASE, fill, started, try_to_start
 from tests.prices.lists import body, model
 
 
@@ -165,4 +166,4 @@ def test_nobody_starts_while_a_commit_is_under_way(engine: Engine) -> None:
             finish_run(connection, run, now, outcome="refreshed", reason=None)
         assert isinstance(waiting.result(10), Fresh)
     with pytest.raises(ClaimLostError):
-        commit(engine, run + 1, parse(received), received, AT_ONCE, 0.1)
+        commit(engine, run + 1, parse(received), Received(received), None)

@@ -1,4 +1,4 @@
-"""Price schedules: read strictly, compared by what they mean, and never moved by the clock."""
+"""Price schedules: read strictly, kept as one text, and told apart from what a window hides."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,15 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prices.changes import price_changes
 from prices.errors import PriceError
 from prices.price import Price, PriceState
 from prices.schedule import PriceSchedule
 from tests.prices.json_values import JSON_VALUES
+from tests.prices.lists import schedule
 
 
-def schedule(*overrides: dict[str, Any], **base: Any) -> PriceSchedule:
-    pricing: dict[str, Any] = {"prompt": "0.000002", "completion": "0.000008"} | base
-    return PriceSchedule.parse(pricing | ({"overrides": list(overrides)} if overrides else {}))
+def texts(prices: Any) -> dict[str, str]:
+    return {name: price.text for name, price in prices.items()}
+
+
+# How a schedule is read
 
 
 def test_an_absent_dimension_is_unknown_and_null_is_absent() -> None:
@@ -42,8 +46,12 @@ def test_a_schedule_without_a_required_price_is_refused_by_its_name(required: st
         {"tiers": [1]},
         {"batch": {"prompt": "1"}},
         {"beta": True},
+        {"unseen": "0.1"},
+        {"x" * 65: "0.1"},
+        {"a\x00b": "0.1"},
+        {"two\nlines": "0.1"},
     ],
-    ids=str,
+    ids=lambda extra: ascii(extra)[:30],
 )
 def test_a_field_of_an_unknown_kind_within_pricing_is_passed_over(extra: dict[str, Any]) -> None:
     assert schedule(**extra) == schedule()
@@ -56,10 +64,13 @@ def test_a_new_field_that_is_no_price_does_not_cost_us_the_model(extra: dict[str
     assert schedule(**extra).base["prompt"] == Price("0.000002")
 
 
-def test_a_condition_that_is_not_known_is_kept_and_counts_as_meaning() -> None:
+def test_a_new_field_that_is_a_price_is_a_dimension() -> None:
+    assert schedule(per_daydream="0.0125").base["per_daydream"] == Price("0.0125")
+
+
+def test_a_condition_that_is_not_known_is_kept() -> None:
     weekdays = schedule({"utc_days": ["monday"], "prompt": "0.000001"})
     assert dict(weekdays.overrides[0].conditions) == {"utc_days": ["monday"]}
-    assert weekdays.meaning != schedule({"utc_days": ["sunday"], "prompt": "0.000001"}).meaning
 
 
 def test_a_condition_whose_value_is_a_word_does_not_cost_us_the_model() -> None:
@@ -78,57 +89,143 @@ def test_overrides_of_another_shape_are_refused(overrides: object) -> None:
         PriceSchedule.parse({"prompt": "1", "completion": "1", "overrides": overrides})
 
 
+# What a list tells of a schedule while a window may be open
+
+
 NIGHT = {"utc_start": 1630, "utc_end": 30, "prompt": "0.0000002"}
 DAY = {"utc_start": 30, "utc_end": 1630, "prompt": "0.0000004"}
 
 
-def test_a_window_that_comes_into_force_is_no_change() -> None:
-    by_night = schedule(DAY, NIGHT, prompt="0.0000002")
-    by_day = schedule(DAY, NIGHT, prompt="0.0000004")
-    assert by_night.seen_after(by_day, datetime(2026, 8, 6, 20, tzinfo=UTC)).meaning == by_day.meaning
-    assert by_day.seen_after(by_night, datetime(2026, 8, 6, 12, tzinfo=UTC)).meaning == by_night.meaning
+def at(hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, 8, 6, hour, minute, tzinfo=UTC)
+
+
+def test_a_base_price_that_a_window_hides_at_first_sight_is_unseen() -> None:
+    seen = schedule(NIGHT, prompt="0.0000002").seen_after(None, at(20))
+    assert (set(seen.base), seen.unseen) == ({"completion"}, {"prompt"})
+
+
+def test_a_base_price_that_was_known_still_holds_while_a_window_hides_it() -> None:
+    known = schedule(NIGHT, prompt="0.0000009")
+    assert schedule(NIGHT, prompt="0.0000002").seen_after(known, at(20)) == known
+
+
+def test_an_unseen_base_price_stays_unseen_until_it_shows() -> None:
+    first = schedule(NIGHT, prompt="0.0000002").seen_after(None, at(20))
+    again = schedule(NIGHT, prompt="0.0000002").seen_after(first, at(23))
+    assert again == first
+    learned = schedule(NIGHT, prompt="0.0000009").seen_after(again, at(2))
+    assert (learned.base["prompt"].text, learned.unseen) == ("0.0000009", frozenset())
+
+
+def test_with_windows_around_the_whole_day_the_base_price_never_shows() -> None:
+    for hour in range(24):
+        shown = "0.0000004" if 30 <= hour * 100 < 1630 else "0.0000002"
+        assert schedule(DAY, NIGHT, prompt=shown).seen_after(None, at(hour)).unseen == {"prompt"}
+
+
+def test_another_price_than_the_open_windows_is_the_base() -> None:
+    listed = schedule(NIGHT, prompt="0.0000003")
+    assert listed.seen_after(schedule(NIGHT), at(20)) == listed
 
 
 def test_outside_every_window_the_base_is_what_upstream_says() -> None:
-    before, after = (schedule(NIGHT, prompt=prompt) for prompt in ("0.0000004", "0.0000005"))
+    before, after = (schedule(NIGHT, prompt=prompt) for prompt in ("0.0000004", "0.0000002"))
+    assert after.seen_after(before, at(12)) == after
+
+
+@pytest.mark.parametrize(("minute", "is_known"), [(31, False), (32, True)])
+def test_a_list_may_show_a_window_for_an_hour_and_two_minutes_after_its_end(
+    minute: int, is_known: bool
+) -> None:
+    late = schedule(NIGHT, prompt="0.0000002").seen_after(None, at(1, minute))
+    assert ("prompt" in late.base) == is_known
+
+
+def test_a_window_whose_hours_have_a_decimal_point_is_the_same_window() -> None:
+    night = NIGHT | {"utc_start": Decimal("1630.0"), "utc_end": Decimal("30.0")}
+    before, after = (schedule(night, prompt=prompt) for prompt in ("0.0000004", "0.0000005"))
     assert after.seen_after(before, datetime(2026, 8, 6, 12, tzinfo=UTC)) == after
+
+
+def test_null_in_an_override_is_absent_and_makes_a_tier_no_window() -> None:
+    tier = {"min_prompt_tokens": 32000, "prompt": "0.000003"}
+    with_nulls = schedule(tier | {"utc_start": None, "utc_end": None, "completion": None})
+    assert with_nulls == schedule(tier)
+    assert not with_nulls.overrides[0].is_window
 
 
 def test_a_window_hides_only_the_prices_that_it_sets() -> None:
     before = schedule(NIGHT, prompt="0.0000004", completion="0.000001")
     after = schedule(NIGHT, prompt="0.0000002", completion="0.000002")
-    seen = after.seen_after(before, datetime(2026, 8, 6, 20, tzinfo=UTC))
-    assert {name: price.text for name, price in seen.base.items()} == {
-        "prompt": "0.0000004",
-        "completion": "0.000002",
-    }
+    seen = after.seen_after(before, at(20))
+    assert texts(seen.base) == {"prompt": "0.0000004", "completion": "0.000002"}
 
 
-def test_a_change_of_what_no_window_sets_is_one() -> None:
-    assert schedule(DAY, completion="0.000009").meaning != schedule(DAY).meaning
+def test_a_tier_hides_nothing() -> None:
+    tiered = schedule({"min_prompt_tokens": 1000, "prompt": "0.000002"})
+    assert tiered.seen_after(None, at(12)) == tiered
 
 
-def test_a_change_within_a_window_or_of_its_hours_is_one() -> None:
-    assert schedule(DAY | {"prompt": "0.1"}).meaning != schedule(DAY).meaning
-    assert schedule(DAY | {"utc_end": 1700}).meaning != schedule(DAY).meaning
+# What is in force at a time
 
 
-def test_the_base_price_under_a_tier_counts() -> None:
-    tier = {"min_prompt_tokens": 32000, "prompt": "0.000003"}
-    assert schedule(tier, prompt="0.000001").meaning != schedule(tier).meaning
+@pytest.mark.parametrize(
+    ("hour", "minute", "prompt"),
+    [
+        *((0, 0, "0.0000002"), (0, 29, "0.0000002"), (0, 30, "0.0000004"), (16, 29, "0.0000004")),
+        *((16, 30, "0.0000002"), (23, 59, "0.0000002")),
+    ],
+)
+def test_a_window_is_in_force_from_its_start_until_before_its_end_also_past_midnight(
+    hour: int, minute: int, prompt: str
+) -> None:
+    assert schedule(DAY, NIGHT, prompt="9").in_force(at(hour, minute))["prompt"].text == prompt
 
 
-def test_later_entries_win_so_their_order_is_meaning() -> None:
-    one, other = {"min_prompt_tokens": 1, "prompt": "1"}, {"min_prompt_tokens": 1, "prompt": "2"}
-    assert schedule(one, other).meaning != schedule(other, one).meaning
+def test_outside_every_window_the_base_is_in_force_or_unknown() -> None:
+    known, unseen = schedule(NIGHT), schedule(NIGHT, prompt="0.0000002").seen_after(None, at(20))
+    assert texts(known.in_force(at(12))) == {"completion": "0.000008", "prompt": "0.000002"}
+    assert texts(unseen.in_force(at(12))) == {"completion": "0.000008"}
+    assert unseen.in_force(at(20))["prompt"].text == "0.0000002"
 
 
-def test_the_same_amount_in_another_spelling_is_the_same_price() -> None:
-    assert schedule(prompt="0.0000020").meaning == schedule(prompt="2e-6").meaning
+def test_of_windows_that_overlap_the_later_wins_for_the_prices_that_it_names() -> None:
+    one = {"utc_start": 0, "utc_end": 2400, "prompt": "1", "completion": "1"}
+    other = {"utc_start": 1200, "utc_end": 1300, "prompt": "2"}
+    assert texts(schedule(one, other).in_force(at(12))) == {"completion": "1", "prompt": "2"}
+    assert texts(schedule(other, one).in_force(at(12))) == {"completion": "1", "prompt": "1"}
 
 
-def test_a_dimension_that_appears_is_a_change_also_where_it_is_free() -> None:
-    assert schedule(request="0").meaning != schedule().meaning
+def test_a_tier_is_not_in_force_for_a_short_prompt_also_within_its_window() -> None:
+    tier = {"utc_start": 0, "utc_end": 2400, "min_prompt_tokens": 1000, "prompt": "9"}
+    assert schedule(tier).in_force(at(12)) == schedule().base
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [{"utc_days": ["monday"]}, {"utc_start": "9 am"}, {"utc_end": None}, {"service_tier": "flex"}],
+    ids=str,
+)
+def test_where_a_condition_that_cannot_be_read_decides_the_price_is_unknown(
+    condition: dict[str, Any],
+) -> None:
+    moot = {"completion": "0.000008"}  # the same either way
+    undecided = schedule({"utc_start": 1200, "utc_end": 1500, "prompt": "1"} | moot | condition)
+    assert texts(undecided.in_force(at(13))) == moot
+    window_is_known = "utc_days" in condition or "service_tier" in condition
+    assert ("prompt" in undecided.in_force(at(16))) == window_is_known
+    decided = schedule(
+        {"utc_start": 1200, "utc_end": 1500, "prompt": "1"} | condition, {"utc_start": 1200, "prompt": "2"}
+    )
+    assert decided.in_force(at(13))["prompt"].text == "2"
+
+
+# The text in which a schedule is kept
+
+
+def read_back(parsed: PriceSchedule) -> PriceSchedule:
+    return PriceSchedule.from_json(parsed.to_json())
 
 
 @settings(deadline=None, max_examples=60)
@@ -142,7 +239,18 @@ def test_a_schedule_that_is_stored_and_read_again_means_the_same(conditions: dic
         parsed = schedule({**conditions, "prompt": "0.000001"})
     except PriceError:
         return
-    assert PriceSchedule.from_json(parsed.to_json()).meaning == parsed.meaning
+    assert price_changes(parsed, read_back(parsed)) == ()
+
+
+def test_what_was_not_seen_is_stored_as_not_seen() -> None:
+    unseen = schedule(DAY, NIGHT, prompt="0.0000002").seen_after(None, at(20))
+    assert read_back(unseen) == unseen
+
+
+def test_a_schedule_of_which_nothing_was_seen_can_be_stored() -> None:
+    whole = {"utc_start": 0, "utc_end": 2400, "prompt": "0.000002", "completion": "0.000008"}
+    hidden = schedule(whole).seen_after(None, at(12))
+    assert (dict(hidden.base), read_back(hidden)) == ({}, hidden)
 
 
 def test_one_schedule_has_one_text_whatever_the_order_of_its_keys() -> None:

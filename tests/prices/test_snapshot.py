@@ -12,17 +12,19 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import update
 
-from prices import publication, snapshot
+from prices import publication, publisher, snapshot
 from prices.database import make_engine, utc_now, writing
 from prices.errors import DatabaseUnavailableError, PricesError, SchemaBehindError
 from prices.models import catalogue
-from prices.publication import Stamp, publish_current, read_stamp
+from prices.publication import Stamp, read_stamp
+from prices.publisher import publish_current
 from prices.redis_client import SNAPSHOT_KEY, make_redis
 from prices.services import Services
 from prices.settings import Settings
 from prices.snapshot import BREAKER_SECONDS, SnapshotReader
 from tests.prices.ledger import fill
 from tests.prices.lists import model
+from tests.prices.readers import reader_of
 from tests.prices.tiny_server import Freezing, TinyServer
 
 
@@ -39,21 +41,26 @@ class Watched:
 
     def __init__(self, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock, self.asked, self.from_database = Clock(), 0, 0
-        self.reader = SnapshotReader(services, self.clock)
-        read_stamp, catalogue_state = publication.read_stamp, snapshot.catalogue_state
+        self.reader = reader_of(services, self.clock)
+        read_stamp, read_database = publication.read_stamp, publisher.read_database
 
         def counted_stamp(*given: Any) -> Any:
             self.asked += 1
             return read_stamp(*given)
 
-        def counted_state(*given: Any) -> Any:
+        def counted_database(*given: Any) -> Any:
             self.from_database += 1
-            return catalogue_state(*given)
+            return read_database(*given)
 
         monkeypatch.setattr(publication, "read_stamp", counted_stamp)
         monkeypatch.setattr(snapshot, "NEWS_SECONDS", 10)  # a busy machine is no failure
         monkeypatch.setattr(snapshot, "FIRST_SECONDS", 10)
-        monkeypatch.setattr(snapshot, "catalogue_state", counted_state)
+        monkeypatch.setattr(publisher, "read_database", counted_database)
+
+    def turn_to(self, services: Services) -> None:
+        """Let the reader ask other clients."""
+        other = reader_of(services)
+        self.reader._redis, self.reader._ask_database = other._redis, other._ask_database
 
     def after(self, seconds: float) -> "snapshot.Snapshot":
         self.clock.now += seconds
@@ -172,7 +179,7 @@ def test_without_redis_the_database_answers_and_redis_is_left_alone_a_while(
     assert watched.asked == 1
     watched.ids(BREAKER_SECONDS)
     assert watched.asked == 2
-    watched.reader._services.redis.close()
+    watched.reader._redis.close()
 
 
 def test_without_any_store_the_copy_in_memory_serves_on_with_its_age(
@@ -183,13 +190,13 @@ def test_without_any_store_the_copy_in_memory_serves_on_with_its_age(
         connection.execute(update(catalogue).values(refreshed_at=utc_now(connection) - timedelta(hours=7)))
     watched = Watched(stores, monkeypatch)
     watched.ids()
-    watched.reader._services = without_redis(without_database(stores))
+    watched.turn_to(without_redis(without_database(stores)))
     assert watched.ids() == ["a/one"]
     assert 7 * 3600 <= (watched.after(1).age_seconds or 0) < 7 * 3600 + 60
 
 
 def test_with_nothing_in_memory_and_no_store_it_says_so(stores: Services) -> None:
-    reader = SnapshotReader(without_redis(without_database(stores)))
+    reader = reader_of(without_redis(without_database(stores)))
     with pytest.raises(DatabaseUnavailableError):
         reader.current()
 
@@ -199,10 +206,10 @@ def test_a_schema_that_is_behind_is_said_and_memory_goes_before(
 ) -> None:
     empty = replace(without_redis(stores), engine=make_engine(f"sqlite:///{tmp_path}/empty.sqlite3"))
     with pytest.raises(SchemaBehindError):
-        SnapshotReader(empty).current()
+        reader_of(empty).current()
     fill(stores.engine, model("a/one"))
     watched.ids()
-    watched.reader._services = empty
+    watched.turn_to(empty)
     assert watched.ids() == ["a/one"]
     empty.engine.dispose()
 
@@ -210,7 +217,7 @@ def test_a_schema_that_is_behind_is_said_and_memory_goes_before(
 def test_redis_alone_is_enough(stores: Services) -> None:
     fill(stores.engine, model("a/one"))
     publish(stores)
-    assert list(SnapshotReader(without_database(stores)).current().documents) == ["a/one"]
+    assert list(reader_of(without_database(stores)).current().documents) == ["a/one"]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +289,7 @@ def test_an_instance_without_a_copy_keeps_nobody_waiting_longer_than_one_look(st
     """A database that hangs costs one bounded wait, not one for each request behind another."""
     with TinyServer(lambda connection: connection.recv(1 << 16) and connection.recv(1) and None) as hangs:
         engine = make_engine(f"postgresql+psycopg://u:p@127.0.0.1:{hangs.port}/db")
-        reader = SnapshotReader(without_redis(replace(stores, engine=engine)))
+        reader = reader_of(without_redis(replace(stores, engine=engine)))
 
         def ask(_number: int) -> float:
             began = datetime.now(UTC)
@@ -308,7 +315,7 @@ def test_a_database_that_stands_still_keeps_nobody_waiting(postgres_url: str, mi
             Settings.from_env({"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"})
         )
         clock = Clock()
-        reader = SnapshotReader(services, clock)
+        reader = reader_of(services, clock)
         first = reader.current()
         proxy.freeze()
         clock.now += 1
@@ -334,7 +341,7 @@ def test_what_is_served_is_what_the_bodies_say(stores: Services, watched: Watche
     rows = [model("a/one", extra={"b": [1.0, None]}), model("a/two", prompt="-1")]
     fill(stores.engine, *rows, notice="x")
     current = watched.after(0)
-    assert gzip.decompress(current.published.models.packed) == current.models_body
+    assert gzip.decompress(current.published.models.gzip) == current.models_body
     assert current.envelope == {"notice": "x", "total_count": 2, "links": {"next": None}}
     assert [entry["id"] for entry in current.entries] == list(current.documents) == ["a/one", "a/two"]
     assert current.entries[1]["prices"]["prompt"] == {"state": "dynamic", "unit": "token"}

@@ -1,7 +1,10 @@
 """The received body, kept in both stores until it is committed: a failure costs a fetch, never a run."""
 
 import gzip
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,9 +12,11 @@ from redis import Redis
 from sqlalchemy import Engine, select, update
 
 from prices.database import make_engine, reading, utc_now, writing
+from prices.errors import PricesError
 from prices.models import received_bodies
+from prices.queries import CatalogueState
 from prices.redis_client import PAYLOAD_KEY
-from prices.stash import Stash, StashedBody
+from prices.stash import GivenBody, Received, Stash, StashedBody
 
 SOURCE = "https://openrouter.ai/api/v1"
 BODY = b'{"data":[1,2,3]}' * 100
@@ -21,13 +26,15 @@ NOWHERE = "postgresql+psycopg://u:p@127.0.0.1:1/db"
 
 
 @pytest.fixture(params=["redis", "database", "both"])
-def stash(request: pytest.FixtureRequest, redis: Redis, engine: Engine) -> Stash:
-    """A stash on either store alone, or on both."""
-    return {
-        "redis": Stash(redis, make_engine(NOWHERE), SOURCE, LIFETIME),
+def stash(request: pytest.FixtureRequest, redis: Redis, engine: Engine, tmp_path: Path) -> Iterator[Stash]:
+    """A stash on either store alone, or on both; without a table the database only tells the time."""
+    clock = make_engine(f"sqlite:///{tmp_path}/without-tables.sqlite3")
+    yield {
+        "redis": Stash(redis, clock, SOURCE, LIFETIME),
         "database": Stash(None, engine, SOURCE, LIFETIME),
         "both": Stash(redis, engine, SOURCE, LIFETIME),
     }[request.param]
+    clock.dispose()
 
 
 @pytest.fixture
@@ -35,9 +42,24 @@ def both(redis: Redis, engine: Engine) -> Stash:
     return Stash(redis, engine, SOURCE, LIFETIME)
 
 
+def after(run_id: int) -> CatalogueState:
+    """The catalogue's state after the commit of a run, 0 before the first."""
+    return CatalogueState(run_id, None, run_id or None, {}, None)
+
+
 def body_after(stash: Stash, run_id: int) -> bytes | None:
-    found = stash.get(run_id)
-    return found and found[0]
+    found = stash.get(after(run_id))
+    return found and found.body
+
+
+def age_after(engine: Engine, stash: Stash, run_id: int) -> timedelta:
+    """How long ago the body was received, by the database's clock."""
+    found = stash.get(after(run_id))
+    assert found is not None
+    assert found.at is not None
+    assert (found.body, found.fetch_seconds) == (BODY, 0.0)
+    with reading(engine) as connection:
+        return utc_now(connection) - found.at
 
 
 def age_in_database(engine: Engine, by: timedelta) -> None:
@@ -46,25 +68,22 @@ def age_in_database(engine: Engine, by: timedelta) -> None:
 
 
 def test_a_body_comes_back_until_it_is_committed(stash: Stash) -> None:
-    assert stash.get(0) is None
+    assert stash.get(after(0)) is None
     stash.put(7, BODY)
     assert body_after(stash, 6) == BODY
     assert body_after(stash, 6) == BODY
-    assert stash.get(7) is None
-    assert stash.get(8) is None
+    assert stash.get(after(7)) is None
+    assert stash.get(after(8)) is None
 
 
 def test_a_body_tells_how_long_ago_it_was_received(redis: Redis, engine: Engine, both: Stash) -> None:
     both.put(7, BODY)
-    _body, age = both.get(0) or pytest.fail("nothing was kept")
-    assert timedelta(0) <= age < MINUTE
+    assert timedelta(0) <= age_after(engine, both, 0) < MINUTE
     redis.pexpire(PAYLOAD_KEY, LIFETIME - 30 * MINUTE)
-    _body, age = both.get(0) or pytest.fail("nothing was kept")
-    assert 30 * MINUTE <= age < 31 * MINUTE
+    assert 30 * MINUTE <= age_after(engine, both, 0) < 31 * MINUTE
     redis.flushall()
     age_in_database(engine, 45 * MINUTE)
-    _body, age = both.get(0) or pytest.fail("nothing was kept")
-    assert 45 * MINUTE <= age < 46 * MINUTE
+    assert 45 * MINUTE <= age_after(engine, both, 0) < 46 * MINUTE
 
 
 def test_a_body_lives_as_long_as_it_would_be_fresh(redis: Redis, engine: Engine, both: Stash) -> None:
@@ -74,25 +93,25 @@ def test_a_body_lives_as_long_as_it_would_be_fresh(redis: Redis, engine: Engine,
     age_in_database(engine, LIFETIME - MINUTE)
     assert body_after(both, 0) == BODY
     age_in_database(engine, LIFETIME + MINUTE)
-    assert both.get(0) is None
+    assert both.get(after(0)) is None
 
 
-def test_a_body_without_an_end_counts_as_old_as_it_may_be(redis: Redis, both: Stash) -> None:
+def test_a_body_without_an_end_counts_as_old_as_it_may_be(redis: Redis, engine: Engine, both: Stash) -> None:
     both.put(7, BODY)
     redis.persist(PAYLOAD_KEY)
-    assert both.get(0) == (BODY, LIFETIME)
+    assert LIFETIME <= age_after(engine, both, 0) < LIFETIME + MINUTE
 
 
 def test_a_body_from_a_clock_ahead_is_not_younger_than_nothing(engine: Engine) -> None:
     stash = Stash(None, engine, SOURCE, LIFETIME)
     stash.put(7, BODY)
     age_in_database(engine, -MINUTE)
-    assert stash.get(0) == (BODY, timedelta(0))
+    assert timedelta(0) <= age_after(engine, stash, 0) < MINUTE / 2
 
 
 def test_a_body_from_another_address_is_not_used(redis: Redis, engine: Engine, both: Stash) -> None:
     Stash(redis, engine, "http://stand-in/api/v1", LIFETIME).put(7, BODY)
-    assert both.get(0) is None
+    assert both.get(after(0)) is None
 
 
 def test_a_later_body_replaces_an_earlier_one(stash: Stash) -> None:
@@ -104,7 +123,7 @@ def test_a_later_body_replaces_an_earlier_one(stash: Stash) -> None:
 def test_a_rejected_body_is_gone_from_both(both: Stash, redis: Redis, engine: Engine) -> None:
     both.put(7, BODY)
     both.reject()
-    assert both.get(0) is None
+    assert both.get(after(0)) is None
     assert redis.get(PAYLOAD_KEY) is None
     with reading(engine) as connection:
         assert connection.execute(select(received_bodies)).all() == []
@@ -140,7 +159,7 @@ def test_an_older_body_in_redis_hides_no_later_one_in_the_database(
 def test_without_any_store_every_step_passes(known: bool, no_redis: Redis) -> None:
     stash = Stash(None if known else no_redis, make_engine(NOWHERE), SOURCE, LIFETIME)
     stash.put(7, BODY)
-    assert stash.get(0) is None
+    assert stash.get(after(0)) is None
     stash.forget()
     stash.reject()
 
@@ -165,7 +184,7 @@ def test_garbage_in_redis_is_no_body_and_hides_none(
     what: str, redis: Redis, engine: Engine, both: Stash
 ) -> None:
     redis.set(PAYLOAD_KEY, GARBAGE[what])
-    assert both.get(0) is None
+    assert both.get(after(0)) is None
     Stash(None, engine, SOURCE, LIFETIME).put(7, BODY)
     assert body_after(both, 0) == BODY
 
@@ -181,8 +200,28 @@ def test_garbage_in_the_database_is_no_body_and_no_crash(packed: bytes, engine: 
 
 def test_another_kind_of_key_is_no_body_and_no_crash(redis: Redis, both: Stash) -> None:
     redis.lpush(PAYLOAD_KEY, "x")
-    assert both.get(0) is None
+    assert both.get(after(0)) is None
     both.forget()
     both.put(7, BODY)
     redis.lpush("other", "x")
     assert body_after(both, 0) == BODY
+
+
+def test_a_stash_that_is_not_to_be_read_keeps_what_is_put_there_for_others(
+    redis: Redis, engine: Engine, both: Stash
+) -> None:
+    forced = Stash(redis, engine, SOURCE, LIFETIME, readable=False)
+    forced.put(7, BODY)
+    assert forced.get(after(0)) is None
+    assert body_after(both, 0) == BODY
+
+
+def test_a_body_that_is_given_is_used_only_where_the_catalogue_is_older() -> None:
+    noon = datetime(2026, 8, 6, 12, tzinfo=UTC)
+    given = GivenBody(Received(BODY, noon))
+    empty = after(0)
+    assert given.get(empty).body == BODY
+    assert given.get(replace(empty, refreshed_at=noon - MINUTE)).at == noon
+    for later in (noon, noon + MINUTE):
+        with pytest.raises(PricesError, match=f"the catalogue is of {later:%Y-%m-%d %H:%M:%S} UTC already"):
+            given.get(replace(empty, refreshed_at=later))

@@ -3,11 +3,13 @@
 What a process sees of it can be refused, or done with the reply lost. Expiry follows virtual time.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from lupa.lua51 import LuaRuntime
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tests.simulation.world import World
@@ -23,6 +25,7 @@ class SimRedisServer:
         self.world = world
         self.data: dict[bytes, Any] = {}
         self.expires: dict[bytes, float] = {}
+        self.scripts: set[str] = set()
         self.down_until = 0.0
         self.watch: Callable[[bytes, Any, Any, Sequence[bytes]], None] = lambda *_change: None
         self.arguments: Sequence[bytes] = ()
@@ -31,6 +34,7 @@ class SimRedisServer:
         """Come back empty."""
         for key in list(self.data):
             self._drop(key)
+        self.scripts.clear()
 
     def evict(self, key: bytes) -> None:
         """Lose one key, as memory pressure or a careless hand does."""
@@ -145,28 +149,30 @@ class SimRedis:
             raise RedisTimeoutError("the reply was lost")
         return answer
 
-    def register_script(self, text: str) -> Callable[..., Any]:
-        """Give the script as something to call."""
-        if text not in _compiled:
-            _compiled[text] = _lua.execute(b"return function(KEYS, ARGV) " + text.encode() + b" end")
+    def script_load(self, text: str) -> str:
+        """Make a script known until the server comes back empty."""
+        sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        if sha not in _compiled:
+            _compiled[sha] = _lua.execute(b"return function(KEYS, ARGV) " + text.encode() + b" end")
+        return str(self._ask("SCRIPT LOAD", lambda: self._server.scripts.add(sha) or sha))
 
-        def call(keys: Sequence[Any], args: Sequence[Any]) -> Any:
-            arguments = [_bytes(argument) for argument in args]
+    def evalsha(self, sha: str, count: int, *words: Any) -> Any:
+        """Run a script that is known on the first `count` words as keys and the rest as arguments."""
+        keys, arguments = ([_bytes(word) for word in part] for part in (words[:count], words[count:]))
 
-            def act() -> Any:
-                _current.append(self._server)
-                self._server.arguments = arguments
-                try:
-                    keys_table = _lua.table_from([_bytes(key) for key in keys])
-                    answer = _compiled[text](keys_table, _lua.table_from(arguments))
-                finally:
-                    _current.pop()
-                    self._server.arguments = ()
-                return list(answer.values()) if hasattr(answer, "values") else answer
+        def act() -> Any:
+            if sha not in self._server.scripts:
+                raise NoScriptError("NOSCRIPT No matching script")
+            _current.append(self._server)
+            self._server.arguments = arguments
+            try:
+                answer = _compiled[sha](_lua.table_from(keys), _lua.table_from(arguments))
+            finally:
+                _current.pop()
+                self._server.arguments = ()
+            return list(answer.values()) if hasattr(answer, "values") else answer
 
-            return self._ask("script", act)
-
-        return call
+        return self._ask("script", act)
 
     def get(self, key: str) -> Any:
         """Read a string."""

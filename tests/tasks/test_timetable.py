@@ -12,8 +12,10 @@ from sqlalchemy import update
 import deploy_migrations
 from prices.database import make_engine, utc_now, writing
 from prices.models import catalogue, refresh_runs
-from prices.publication import publish_current, read_publication
+from prices.publication import read_publication
+from prices.publisher import publish_current
 from prices.redis_client import BEAT_LEADER_KEY, BEAT_SENT_KEY, FRESH_KEY, make_redis
+from prices.runs import ABANDONED, finish_run
 from prices.services import Services
 from prices.settings import Settings
 from tasks.timetable import Timetable
@@ -91,6 +93,13 @@ def set_times(services: Services, **ages: timedelta) -> None:
             )
 
 
+def fail(services: Services, reason: str) -> None:
+    """Let a run start and fail now."""
+    run_id = started(services.engine)
+    with writing(services.engine) as connection:
+        finish_run(connection, run_id, utc_now(connection), outcome="failed", reason=reason)
+
+
 def test_prices_that_were_never_refreshed_are_sent_for_at_once_and_once(stores: Services, beat: Beat) -> None:
     for _look in range(10):
         beat.look()
@@ -160,6 +169,19 @@ def test_a_run_that_died_is_sent_for_again_once_it_counts_as_dead(stores: Servic
     beat.look()
     beat.look()
     assert beat.sent == 1
+
+
+def test_a_run_whose_process_was_told_to_end_is_sent_for_again_at_once(stores: Services, beat: Beat) -> None:
+    fail(stores, f"{ABANDONED}: its process was told to end")
+    beat.look()
+    beat.look()
+    assert beat.sent == 1
+
+
+def test_a_run_that_failed_in_order_is_left_to_its_own_retries(stores: Services, beat: Beat) -> None:
+    fail(stores, "upstream answered 500")
+    beat.look()
+    assert beat.sent == 0
 
 
 def test_of_two_beats_one_leads_and_sends(stores: Services, beat: Beat, other: Beat) -> None:

@@ -1,13 +1,17 @@
 """How bodies leave: packed or plain, validated, aged, and strict towards browsers."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import brotli
 import pytest
+import zstandard
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from tests.openrouter_standin.client import Standin
 from tests.web.site import Site
+from web import responses
 
 LISTS = ["/api/v1/models", "/api/v1/models?limit=50", "/api/v1/prices", "/api/v1/prices?q=aurora"]
 SMALL = ["/api/v1/prices/nope-is-not-here", "/healthz"]
@@ -30,25 +34,56 @@ def get(client: FlaskClient, path: str, **headers: str):
     return client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
+def unpacked(answer: TestResponse) -> bytes:
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    unpack: dict[str, Callable[[bytes], bytes]] = {
+        "identity": bytes,
+        "gzip": gzip.decompress,
+        "br": brotli.decompress,
+        "zstd": lambda packed: zstandard.ZstdDecompressor().decompressobj().decompress(packed),
+    }
+    return unpack[encoding](answer.data)
+
+
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize(
-    ("accepted", "packed"),
+    ("accepted", "published", "made"),
     [
-        ("gzip", True), ("GZIP", True), ("gzip, deflate, br", True), ("*", True),
-        ("gzip;q=0.5, identity", True),
-        ("br;q=1, gzip;q=0.2", True), ("gzip;q=0", False), ("gzip;q=0.000", False), ("identity", False),
-        ("", False), ("br", False), ("*;q=0", False), ("*, gzip;q=0", False), (";;;,q=", False),
+        ("gzip", "gzip", "gzip"), ("GZIP", "gzip", "gzip"), ("gzip;q=0.5, identity", "gzip", "gzip"),
+        ("gzip, deflate, br, zstd", "br", "gzip"), ("gzip, zstd", "zstd", "gzip"), ("*", "br", "gzip"),
+        ("br;q=0.2, gzip;q=1", "gzip", "gzip"), ("br;q=1, gzip;q=0.2", "br", "gzip"),
+        ("zstd;q=0.9, br;q=0.1", "zstd", None), ("br", "br", None), ("*, gzip;q=0", "br", None),
+        ("*, br;q=0", "zstd", "gzip"), ("gzip;q=0", None, None), ("gzip;q=0.000", None, None),
+        ("identity", None, None), ("", None, None), ("*;q=0", None, None), (";;;,q=", None, None),
+        ("deflate", None, None),
     ],
 )  # fmt: skip
-def test_a_list_is_packed_where_the_client_takes_it(
-    path: str, accepted: str, packed: bool, client: FlaskClient
+def test_a_list_is_packed_as_the_client_takes_it_best(
+    path: str, accepted: str, published: str | None, made: str | None, client: FlaskClient
 ) -> None:
     answer = get(client, path, Accept_Encoding=accepted)
-    plain = get(client, path).data
-    assert (answer.headers.get("Content-Encoding") == "gzip") is packed
-    assert (gzip.decompress(answer.data) if packed else answer.data) == plain
+    assert answer.headers.get("Content-Encoding") == (made if "?" in path else published)
+    assert unpacked(answer) == get(client, path).data
     assert int(answer.headers["Content-Length"]) == len(answer.data)
     assert "Accept-Encoding" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/models", "/api/v1/prices"])
+def test_published_bodies_are_sent_before_flask_is_asked(
+    path: str, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.application, "full_dispatch_request", lambda: pytest.fail("Flask was asked"))
+    assert get(client, path, Accept_Encoding="br").status_code == 200
+    with pytest.raises(pytest.fail.Exception):
+        get(client, f"{path}?limit=1")
+
+
+def test_every_answer_has_the_strict_headers(client: FlaskClient) -> None:
+    paths = ["/api/v1/models", "/api/v1/prices?q=aurora", "/", "/healthz", "/nothing"]
+    strict = [
+        {name: get(client, path).headers[name] for name in responses.SECURITY_HEADERS} for path in paths
+    ]
+    assert strict == [responses.SECURITY_HEADERS] * len(paths)
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -61,7 +96,7 @@ def test_the_packed_and_the_plain_body_have_validators_of_their_own(path: str, c
 
 
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+@pytest.mark.parametrize("accepted", ["identity", "gzip", "br", "zstd"])
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', '{} , W/"other"', "*"])
 def test_a_body_that_the_client_has_is_not_sent_again(
     path: str, accepted: str, form: str, client: FlaskClient

@@ -1,33 +1,89 @@
-"""`/api/v1/prices`: our own shape, with the state of every price spelled out."""
+"""`/api/v1/prices`: our own shape, with the state of every price spelled out, now and at any time."""
 
-from flask import Blueprint, Response, request
-from werkzeug.exceptions import NotFound
+from datetime import datetime
 
+import msgspec
+from flask import Response, request
+from sqlalchemy import Connection
+from werkzeug.exceptions import BadRequest, NotFound
+
+from prices import history
+from prices.database import utc_now
 from prices.formats import pricebeat
-from web.api.parameters import only
-from web.context import current_snapshot
-from web.responses import json_response, published_response
+from prices.known import KnownPrice
+from prices.queries import catalogue_state
+from web.api.parameters import moment, only, whole_number
+from web.context import current_snapshot, web_context
+from web.questions import ask
+from web.responses import json_response, past_response
 
-blueprint = Blueprint("prices", __name__)
+MAX_REVISION = 999_999_999
 
 
-@blueprint.get("/api/v1/prices")
 def list_prices() -> Response:
     """Give the prices of all models, or of those whose id or name holds `q`."""
-    only("q")
-    snapshot = current_snapshot()
+    only("q", "at", "revision")
     sought = request.args.get("q", "").strip()
+    if _asks_for_the_past():
+        at, revision, prices = _past(None)
+        markup = web_context().settings.markup
+        found = (price for price in prices if _holds(price, sought))
+        return past_response(pricebeat.price_list(found, markup, revision, at), revision)
+    snapshot = current_snapshot()
     if not sought:
-        return published_response(snapshot, snapshot.published.prices, lambda: snapshot.prices_body)
-    found = [snapshot.prices[model_id] for model_id in snapshot.search(sought)]
-    return json_response(snapshot, pricebeat.enveloped(found, snapshot.revision))
+        return json_response(snapshot, snapshot.prices_body)
+    entries = [snapshot.prices[model_id] for model_id in snapshot.search(sought)]
+    return json_response(snapshot, pricebeat.enveloped(entries, snapshot.revision))
 
 
-@blueprint.get("/api/v1/prices/<path:model_id>")
 def one_price(model_id: str) -> Response:
     """Give the prices of one model."""
-    only()
+    only("at", "revision")
+    if _asks_for_the_past():
+        at, revision, prices = _past(model_id)
+        if not prices:
+            raise NotFound(f"{model_id[:80]!r} was not listed then")
+        entry = pricebeat.price_entry(prices[0], web_context().settings.markup, at)
+        return past_response(msgspec.json.encode(entry), revision)
     snapshot = current_snapshot()
-    if (entry := snapshot.prices.get(model_id)) is None:
-        raise NotFound(f"there is no model {model_id[:80]!r}")
-    return json_response(snapshot, entry)
+    if (entry_now := snapshot.prices.get(model_id)) is None:
+        raise NotFound(f"there is no model {model_id[:80]!r} now; its history may know it")
+    return json_response(snapshot, entry_now)
+
+
+def price_history(model_id: str) -> Response:
+    """Give every interval of a model's price that is known today, the earliest first."""
+    only()
+    markup = web_context().settings.markup
+
+    def intervals(connection: Connection) -> tuple[int, list[KnownPrice]]:
+        return catalogue_state(connection).revision, history.intervals(connection, model_id)
+
+    revision, known = ask(intervals)
+    if not known:
+        raise NotFound(f"there never was a model {model_id[:80]!r}")
+    return past_response(pricebeat.price_history(known, markup, revision), revision)
+
+
+def _asks_for_the_past() -> bool:
+    return "at" in request.args or "revision" in request.args
+
+
+def _past(slug: str | None) -> tuple[datetime | None, int, list[KnownPrice]]:
+    """Read what `at` and `revision` ask for. Raises BadRequest or NotFound that names the parameter."""
+    at, asked = moment("at"), whole_number("revision", 0, 1, MAX_REVISION)
+
+    def past(connection: Connection) -> tuple[datetime | None, int, list[KnownPrice]]:
+        newest = catalogue_state(connection).revision
+        if asked > newest:
+            raise NotFound(f"revision {asked} is not there yet, the newest is {newest}")
+        if at and at > utc_now(connection):
+            raise BadRequest("at lies in the future: what a price will be is not known")
+        revision = asked or newest
+        return at, revision, history.prices(connection, revision, at=at, slug=slug)
+
+    return ask(past)
+
+
+def _holds(price: KnownPrice, sought: str) -> bool:
+    return sought.casefold() in f"{price.slug}\n{price.attributes.name}".casefold()

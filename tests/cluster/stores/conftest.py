@@ -17,8 +17,6 @@ from tests.cluster.proxy import Proxy
 
 LEASE = 3
 NAMES = ("one", "two")
-ON_POSTGRES = pytest.mark.parametrize("engine_name", ["postgres"], indirect=True)
-"""For what SQLite cannot suffer: it has no server."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ import pytest
 from celery import Celery
 
 from tests.cluster.cluster import Cluster, send
-from tests.cluster.conftest import Record
+from tests.cluster.conftest import ON_POSTGRESQL, Record
 from tests.cluster.proxy import Proxy
-from tests.cluster.stores.conftest import ON_POSTGRES
 from tests.cluster.trap import Fate, Trap
 from tests.cluster.trial import Trial
 
@@ -18,7 +17,7 @@ FATES = {
 }
 
 
-@ON_POSTGRES
+@ON_POSTGRESQL
 @pytest.mark.parametrize("when", FATES)
 def test_a_commit_that_is_cut_off_is_made_once_and_from_one_request(
     when: str, engine_name: str, cluster: Cluster, database_wire: Proxy, app: Celery, record: Record

@@ -5,13 +5,13 @@ from celery import Celery
 from prices.lease import read_holder
 from prices.redis_client import LOCK_KEY
 from tests.cluster.cluster import Cluster, send
-from tests.cluster.conftest import Record
+from tests.cluster.conftest import ON_POSTGRESQL, Record
 from tests.cluster.proxy import Proxy
-from tests.cluster.stores.conftest import LEASE, ON_POSTGRES
+from tests.cluster.stores.conftest import LEASE
 from tests.cluster.trial import Trial
 
 
-@ON_POSTGRES
+@ON_POSTGRESQL
 def test_a_database_that_refuses_fails_the_run_before_upstream_is_asked(
     engine_name: str, cluster: Cluster, database_wire: Proxy, app: Celery, record: Record
 ) -> None:
@@ -32,7 +32,7 @@ def test_a_database_that_refuses_fails_the_run_before_upstream_is_asked(
     record(trial.row("Database", "refuses before a run", engine_name, happens))
 
 
-@ON_POSTGRES
+@ON_POSTGRESQL
 def test_a_database_that_hangs_before_a_run_holds_it_up_until_it_is_back(
     engine_name: str, cluster: Cluster, database_wire: Proxy, app: Celery, record: Record
 ) -> None:
@@ -53,7 +53,7 @@ def test_a_database_that_hangs_before_a_run_holds_it_up_until_it_is_back(
     record(trial.row("Database", "hangs before a run", engine_name, happens))
 
 
-@ON_POSTGRES
+@ON_POSTGRESQL
 def test_a_database_that_hangs_in_a_fetch_for_longer_than_the_lease_ends_the_run_before_it_has_the_list(
     engine_name: str, cluster: Cluster, database_wire: Proxy, app: Celery, record: Record
 ) -> None:

@@ -4,6 +4,7 @@ from celery import Celery
 
 from prices.lease import _RELEASE, _TAKE, read_holder
 from prices.redis_client import LOCK_KEY
+from prices.scripts import LuaScript
 from tests.cluster.cluster import Cluster, send
 from tests.cluster.conftest import ON_SQLITE, Record
 from tests.cluster.proxy import Proxy
@@ -11,9 +12,9 @@ from tests.cluster.trap import Fate, Trap
 from tests.cluster.trial import Trial
 
 
-def lose_the_reply_to(script: str, cluster: Cluster, wire: Proxy) -> Trap:
+def lose_the_reply_to(script: LuaScript, cluster: Cluster, wire: Proxy) -> Trap:
     """Swallow what Redis answers to the next script of its kind that is done to the lock."""
-    digest = cluster.services.redis.script_load(script)  # else the answer would be that it is unknown
+    digest = cluster.services.redis.script_load(script._text)  # else the answer would be that it is unknown
     trap = Trap(Fate.SWALLOW_REPLY, str(digest).encode(), LOCK_KEY.encode())
     wire.set_trap(trap)
     return trap

@@ -8,8 +8,7 @@ from celery import Celery
 import celeryconfig
 from prices.settings import ROOT
 from tests.cluster.cluster import Cluster, send
-from tests.cluster.conftest import Record
-from tests.cluster.stores.conftest import ON_POSTGRES
+from tests.cluster.conftest import ON_POSTGRESQL, Record
 from tests.cluster.trial import Trial
 
 AS_BEAT_SENDS = celeryconfig.beat_schedule["refresh-prices"]["options"]
@@ -21,7 +20,7 @@ def seconds_off(text: str) -> float:
     return (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
 
 
-@ON_POSTGRES
+@ON_POSTGRESQL
 @pytest.mark.parametrize("skew", SKEWS)
 def test_a_worker_whose_clock_is_wrong_refreshes_once_and_tells_right_what_is_fresh(
     skew: str, engine_name: str, cluster: Cluster, app: Celery, record: Record

@@ -1,0 +1,11 @@
+"""What the worker of bench.queue runs beside the product's task: nothing, with the same options."""
+
+from celery import Task, shared_task
+
+from prices.errors import PricesError
+from tasks.retries import MAX_RETRIES
+
+
+@shared_task(name="nothing", bind=True, max_retries=MAX_RETRIES, throws=(PricesError,))
+def nothing(_self: Task) -> None:
+    """Do nothing."""

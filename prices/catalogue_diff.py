@@ -1,0 +1,185 @@
+"""Pure: what a received list makes of the catalogue, and what of it is held until it is said twice."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from prices.changes import Change, ChangeKind, attribute_changes, price_changes
+from prices.guards import Guards
+from prices.language_model import LanguageModel
+from prices.openrouter import OpenRouterList, OpenRouterModel, SkippedRow
+from prices.schedule import PriceSchedule
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What upstream said of a model and nobody believed yet: its schedule, None where it had vanished."""
+
+    slug: str
+    model_id: int
+    reason: str
+    schedule: PriceSchedule | None
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDiff:
+    """What becomes of one model: `before` is None for one that comes, `after` for one that goes.
+
+    `since` is when the new price began, None for the time of the list.
+    """
+
+    before: LanguageModel | None
+    after: LanguageModel | None
+    changes: tuple[Change, ...] = ()
+    since: datetime | None = None
+
+    @property
+    def slug(self) -> str:
+        """The model's id."""
+        model = self.after or self.before
+        return model.slug if model else ""
+
+    @property
+    def reprices(self) -> bool:
+        """Whether a price begins to be in force that was not before."""
+        return self.after is not None and any(
+            change.kind is not ChangeKind.ATTRIBUTES for change in self.changes
+        )
+
+    @property
+    def learns(self) -> bool:
+        """Whether only our knowledge grows: a base price that a window had hidden was seen."""
+        return (
+            self.before is not None
+            and self.after is not None
+            and not self.reprices
+            and self.before.schedule.unseen != self.after.schedule.unseen
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueDiff:
+    """What becomes of each model that does not stay as it is, and of each hold."""
+
+    models: tuple[ModelDiff, ...] = ()
+    held: tuple[Hold, ...] = ()
+    confirmed: tuple[Hold, ...] = ()
+    withdrawn: tuple[Hold, ...] = ()
+
+    @property
+    def changes(self) -> int:
+        """How many changes of price or membership there are; another attribute or text is none."""
+        changes = (change for model in self.models for change in model.changes)
+        return sum(change.kind is not ChangeKind.ATTRIBUTES for change in changes)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that we serve has changed."""
+        return not (self.models or self.held or self.confirmed or self.withdrawn)
+
+
+def compare(
+    stored: Mapping[str, LanguageModel],
+    tombstones: Mapping[str, int],
+    listed: OpenRouterList,
+    at: datetime,
+    *,
+    held: Mapping[str, Hold] | None = None,
+    guards: Guards | None = None,
+) -> CatalogueDiff:
+    """Compare the catalogue with upstream's list as received at a UTC time.
+
+    `stored` holds the models by slug, `tombstones` the rows of vanished ones by slug, `held` what is held
+    of models by slug. Without `guards` everything is believed.
+    A row that could not be used, of a model that we know, leaves that model as it is: a good price
+    does not vanish because upstream garbled it once.
+    """
+    comparison = _Comparison(held or {}, guards, at)
+    for position, row in enumerate(listed.rows):
+        if isinstance(row, SkippedRow):
+            continue
+        if before := stored.get(row.id):
+            comparison.compare_listed(before, row, position)
+        else:
+            comparison.add(row, position, tombstones.get(row.id))
+    named = {row.id for row in listed.rows}
+    missing = [model for slug, model in stored.items() if slug not in named]
+    comparison.remove(missing, len(stored))
+    return comparison.result()
+
+
+class _Comparison:
+    """Collects the outcome of each model."""
+
+    def __init__(self, held: Mapping[str, Hold], guards: Guards | None, at: datetime) -> None:
+        self._holds, self._guards, self._at = held, guards, at
+        self._models: list[ModelDiff] = []
+        self._held: list[Hold] = []
+        self._confirmed: list[Hold] = []
+        self._withdrawn: list[Hold] = []
+
+    def result(self) -> CatalogueDiff:
+        return CatalogueDiff(
+            tuple(self._models), tuple(self._held), tuple(self._confirmed), tuple(self._withdrawn)
+        )
+
+    def add(self, row: OpenRouterModel, position: int, row_id: int | None) -> None:
+        after = LanguageModel(row.id, position, row.document, row.schedule.seen_after(None, self._at), row_id)
+        kind = ChangeKind.ADDED if row_id is None else ChangeKind.RETURNED
+        change = Change(kind, after=after.schedule.to_json())
+        self._models.append(ModelDiff(None, after, (change,)))
+
+    def compare_listed(self, before: LanguageModel, row: OpenRouterModel, position: int) -> None:
+        hold = self._holds.get(before.slug)
+        same = before.document == row.document
+        if same and before.position == position and not hold and not row.schedule.overrides:
+            return
+        schedule = row.schedule.seen_after(before.schedule, self._at)
+        changes = price_changes(before.schedule, schedule)
+        after = LanguageModel(row.id, position, row.document, schedule, before.row_id)
+        since = None
+        if hold and hold.schedule and not price_changes(hold.schedule, schedule):
+            self._confirmed.append(hold)
+            since = hold.seen_at
+        elif doubt := self._doubt(before, schedule):
+            self._hold(Hold(before.slug, before.row_id or 0, doubt, schedule, self._at))
+            after, changes = after.priced_as(before), ()
+        elif hold:
+            self._withdrawn.append(hold)
+        if not changes and not schedule.unseen < before.schedule.unseen:
+            after = LanguageModel(row.id, position, after.document, before.schedule, before.row_id)
+        if not same:
+            changes += attribute_changes(before.attributes, after.attributes)
+        diff = ModelDiff(before, after, changes, since)
+        if before != after:
+            self._models.append(diff)
+
+    def _doubt(self, before: LanguageModel, schedule: PriceSchedule) -> str | None:
+        if self._guards is None:
+            return None
+        return self._guards.doubt_price(before.slug, before.schedule, schedule)
+
+    def _hold(self, hold: Hold) -> None:
+        """Hold what upstream says; what was held of the model before is taken back."""
+        if earlier := self._holds.get(hold.slug):
+            self._withdrawn.append(earlier)
+        self._held.append(hold)
+
+    def remove(self, missing: list[LanguageModel], known: int) -> None:
+        doubt = self._guards and self._guards.doubt_loss(known, len(missing))
+        for model in missing:
+            hold = self._holds.get(model.slug)
+            if hold and hold.schedule is None:
+                self._confirmed.append(hold)
+                self._remove(model, hold.seen_at)
+            elif doubt:
+                self._hold(Hold(model.slug, model.row_id or 0, doubt, None, self._at))
+            else:
+                if hold:
+                    self._withdrawn.append(hold)
+                self._remove(model, None)
+
+    def _remove(self, model: LanguageModel, since: datetime | None) -> None:
+        change = Change(ChangeKind.REMOVED, before=model.schedule.to_json())
+        self._models.append(ModelDiff(model, None, (change,), since))

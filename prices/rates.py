@@ -1,0 +1,79 @@
+"""Rates: which prices of a schedule hold for one request, by its size and its hour.
+
+An override holds where all of its conditions do; among those that hold, later ones win per price, and
+what none of them names is the base's. Source: "Pricing Overrides" in
+https://openrouter.ai/docs/guides/overview/models.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from prices.price import Price
+from prices.schedule import CONDITIONS, Override, PriceSchedule, is_number
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The prices that hold, in USD per unit, and the overrides that set them, in upstream's order.
+
+    `undecided` names the dimensions that an override would price differently of which we cannot tell
+    whether it holds, and those whose base price was never seen: their price is unknown.
+    """
+
+    prices: Mapping[str, Price]
+    applied: tuple[Override, ...]
+    undecided: frozenset[str]
+
+    @property
+    def tier(self) -> int | None:
+        """The prompt tokens that were exceeded for these prices to hold; None at the base price."""
+        return self._condition("min_prompt_tokens")
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Start and end of the hours in which these prices hold (HHMM, UTC); None outside of any."""
+        start, end = self._condition("utc_start"), self._condition("utc_end")
+        return None if start is None and end is None else (start or 0, 2400 if end is None else end)
+
+    def _condition(self, name: str) -> int | None:
+        """Give a condition's value as the last override that holds by it has it."""
+        told = [int(value) for entry in self.applied for key, value in entry.conditions if key == name]
+        return told[-1] if told else None
+
+
+def rates_at(schedule: PriceSchedule, at: datetime, prompt_tokens: int, requests: int = 1) -> Rates:
+    """Tell the rates at a time of prompts with this many tokens in all, sent in so many requests.
+
+    Raises ValueError where the time has no time zone.
+    """
+    if at.utcoffset() is None:
+        raise ValueError("a price holds at a time with its time zone")
+    at = at.astimezone(UTC)
+    prices, applied, undecided = dict(schedule.base), [], set(schedule.unseen)
+    for entry in schedule.overrides:
+        holds = _holds(entry, at, prompt_tokens, requests)
+        if holds:
+            applied.append(entry)
+            prices.update(entry.prices)
+            undecided.difference_update(name for name, _ in entry.prices)
+        elif holds is None:
+            undecided.update(name for name, price in entry.prices if prices.get(name) != price)
+    return Rates(prices, tuple(applied), frozenset(undecided))
+
+
+def _holds(entry: Override, at: datetime, prompt_tokens: int, requests: int) -> bool | None:
+    """Whether every condition of an override holds; None where a condition cannot be told.
+
+    Such are a condition that we do not know, a value that is no number, and the size of each prompt
+    where only the sum over several requests is known.
+    """
+    holds: bool | None = entry.in_force(at) or False
+    for name, value in entry.conditions if holds else ():
+        if name not in CONDITIONS or not is_number(value):
+            holds = None
+        elif name == "min_prompt_tokens" and prompt_tokens <= value:
+            return False
+        elif name == "min_prompt_tokens" and requests > 1:
+            holds = None
+    return holds

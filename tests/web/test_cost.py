@@ -1,0 +1,149 @@
+"""`POST /api/v1/cost`: exact, by the price of now or of any time, and strict about what it is asked."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.openrouter_standin.client import Standin
+from tests.web.site import Site
+
+MODEL = "granite-bay/two-tiers"
+NO_REVISION = "revision must be a whole number from 1 on"
+USAGE = {"prompt_tokens": 1000, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 400}}
+
+
+@pytest.fixture(scope="module")
+def priced(page_upstream: Standin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    page_upstream.clear()
+    with Site(tmp_path_factory.mktemp("cost"), page_upstream) as site:
+        site.refresh()
+        page_upstream.answer(patch={MODEL: {"pricing.prompt": "0.000003"}})
+        site.refresh(force=True)
+        yield site
+        page_upstream.clear()
+
+
+@pytest.fixture(scope="module")
+def client(priced: Site) -> FlaskClient:
+    return priced.client(PRICE_MARKUP="1.1")
+
+
+def cost(client: FlaskClient, status: int = 200, **question: Any) -> Any:
+    answer = client.post("/api/v1/cost", json=question)
+    assert answer.status_code == status, answer.text
+    return answer.json
+
+
+def test_a_call_is_priced_exactly_by_the_price_of_now(client: FlaskClient) -> None:
+    told = cost(client, model=MODEL, usage=USAGE)
+    # 600 x 0.000003 + 400 x 0.0000002 + 10 x 0.000008
+    assert (told["total"], told["retail_total"]) == ("0.00196", "0.002156")
+    assert [(line["dimension"], line["quantity"], line["amount"]) for line in told["lines"]] == [
+        ("prompt", 600, "0.0018"),
+        ("input_cache_read", 400, "0.00008"),
+        ("completion", 10, "0.00008"),
+    ]
+    assert (told["model"], told["revision"], told["tier"], told["currency"]) == (MODEL, 2, None, "USD")
+
+
+def test_a_longer_prompt_is_priced_by_its_tier(client: FlaskClient) -> None:
+    told = cost(client, model=MODEL, usage={"prompt_tokens": 40_000})
+    assert told["tier"] == {"min_prompt_tokens": 32000}
+
+
+def test_a_revision_or_a_time_is_priced_by_what_was_in_force(client: FlaskClient) -> None:
+    before = cost(client, model=MODEL, usage=USAGE, revision=1)
+    assert (before["total"], before["revision"]) == ("0.00136", 1)
+    valid_from = client.get(f"/api/v1/prices/{MODEL}/history").json["data"][0]["valid_from"]
+    assert cost(client, model=MODEL, usage=USAGE, at=valid_from)["total"] == "0.00136"
+    assert cost(client, model=MODEL, usage=USAGE, revision=2, at=valid_from)["total"] == "0.00136"
+
+
+def test_what_has_no_price_is_named_and_never_counted_as_nothing(client: FlaskClient) -> None:
+    told = cost(client, model="openrouter/auto", usage=USAGE)
+    assert told["total"] is None
+    assert told["retail_total"] is None
+    assert (told["known_total"], told["dynamic"]) == ("0", ["prompt", "input_cache_read", "completion"])
+
+
+def test_a_question_is_answered_from_memory_when_the_stores_are_gone(
+    priced: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = priced.client()
+    client.get("/api/v1/prices")
+    monkeypatch.setattr("web.questions.reading", None)
+    monkeypatch.setattr("prices.publisher.reading", None)
+    assert cost(client, model=MODEL, usage=USAGE)["total"] == "0.00196"
+
+
+@pytest.mark.parametrize(
+    ("status", "question", "detail"),
+    [
+        (400, {"usage": USAGE}, "model must be the id of a model, like openai/gpt-4o"),
+        (400, {"model": 7, "usage": USAGE}, "model must be the id of a model, like openai/gpt-4o"),
+        (400, {"model": MODEL}, "usage: must be an object"),
+        (400, {"model": MODEL, "usage": {}}, "usage: counts nothing that has a price"),
+        (
+            400,
+            {"model": MODEL, "usage": {"prompt_tokens": 1.5}},
+            "usage.prompt_tokens: must be a whole number from 0 to 1000000000000",
+        ),
+        (
+            400,
+            {"model": MODEL, "usage": USAGE, "at": "yesterday"},
+            "at must be a time in ISO 8601 with its zone, like 2026-08-06T12:44:00Z",
+        ),
+        (
+            400,
+            {"model": MODEL, "usage": USAGE, "at": 1},
+            "at must be a time in ISO 8601 with its zone, like 2026-08-06T12:44:00Z",
+        ),
+        (
+            400,
+            {"model": MODEL, "usage": USAGE, "at": "2999-01-01T00:00:00Z"},
+            "at lies in the future: what a price will be is not known",
+        ),
+        (400, {"model": MODEL, "usage": USAGE, "revision": 0}, NO_REVISION),
+        (
+            400,
+            {"model": MODEL, "usage": USAGE, "revision": True},
+            NO_REVISION,
+        ),
+        (
+            404,
+            {"model": MODEL, "usage": USAGE, "revision": 99},
+            "revision 99 is not there yet, the newest is 2",
+        ),
+        (
+            404,
+            {"model": "a/b", "usage": USAGE},
+            "there is no model 'a/b' now; give `at` for one that was there once",
+        ),
+        (404, {"model": "a/b", "usage": USAGE, "revision": 1}, "'a/b' was not listed then"),
+        (
+            400,
+            {"model": MODEL, "usage": USAGE, "markup": "2"},
+            "unknown field 'markup': a question has model, usage, at, revision",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_is_named(
+    status: int, question: dict[str, Any], detail: str, client: FlaskClient
+) -> None:
+    assert cost(client, status, **question)["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(400, b"{"), (400, b"[]"), (400, b"\xff"), (400, b"[" * 5000), (413, b" " * 70_000)]
+)
+def test_a_body_that_is_no_question_is_a_problem(status: int, body: bytes, client: FlaskClient) -> None:
+    answer = client.post("/api/v1/cost", data=body)
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
+    assert answer.json["status"] == status
+
+
+def test_an_answer_is_no_ones_to_keep(client: FlaskClient) -> None:
+    answer = client.post("/api/v1/cost", json={"model": MODEL, "usage": USAGE})
+    assert (answer.headers["Cache-Control"], answer.headers["X-Price-Revision"]) == ("no-store", "2")

@@ -1,0 +1,97 @@
+"""`POST /api/v1/cost`: what a call cost, from the usage that the provider reported for it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from flask import Response, request
+from sqlalchemy import Connection
+from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge
+
+from prices import history
+from prices.cost import cost_of
+from prices.database import utc_now
+from prices.errors import UsageError
+from prices.formats import pricebeat
+from prices.queries import catalogue_state
+from prices.schedule import PriceSchedule
+from web.api.parameters import parsed_moment
+from web.context import current_snapshot, web_context
+from web.questions import ask
+
+MAX_BYTES = 64 * 1024
+FIELDS = ("model", "usage", "at", "revision")
+
+
+def cost() -> Response:
+    """Price a usage by the prices of now, of a time (`at`), or of a revision."""
+    asked = _question()
+    model, at, revision = asked["model"], _moment(asked), _revision(asked)
+    if at is None and revision is None:
+        known = _now(model)
+    else:
+        known = ask(lambda connection: _past(connection, model, at, revision))
+    schedule, said_by, at = known
+    try:
+        told = cost_of(asked.get("usage"), schedule, at, web_context().settings.markup)
+    except UsageError as error:
+        raise BadRequest(str(error)) from error
+    body = {"model": model, "at": at, "revision": said_by, **told.to_builtins()}
+    response = Response(msgspec.json.encode(body), content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Price-Revision"] = str(said_by)
+    return response
+
+
+def _question() -> dict[str, Any]:
+    """Read the body. Raises BadRequest that names the field."""
+    raw = request.stream.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise RequestEntityTooLarge(f"the body may be {MAX_BYTES} bytes long")
+    try:
+        asked = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the body is no JSON: {error}") from error
+    if not isinstance(asked, dict):
+        raise BadRequest("the body must be an object with model and usage")
+    for name in asked:
+        if name not in FIELDS:
+            raise BadRequest(f"unknown field {name[:40]!r}: a question has {', '.join(FIELDS)}")
+    if not isinstance(asked.get("model"), str):
+        raise BadRequest("model must be the id of a model, like openai/gpt-4o")
+    return asked
+
+
+def _moment(asked: dict[str, Any]) -> datetime | None:
+    told = asked.get("at")
+    return None if told is None else parsed_moment("at", told if isinstance(told, str) else "")
+
+
+def _revision(asked: dict[str, Any]) -> int | None:
+    told = asked.get("revision")
+    if told is not None and (isinstance(told, bool) or not isinstance(told, int) or not 0 < told < 2**31):
+        raise BadRequest("revision must be a whole number from 1 on")
+    return told
+
+
+def _now(model: str) -> tuple[PriceSchedule, int, datetime]:
+    """Take the price from memory: it is there whatever is away."""
+    snapshot = current_snapshot()
+    if (entry := snapshot.prices.get(model)) is None:
+        raise NotFound(f"there is no model {model[:80]!r} now; give `at` for one that was there once")
+    return pricebeat.schedule_of(msgspec.json.decode(entry)), snapshot.revision, datetime.now(UTC)
+
+
+def _past(
+    connection: Connection, model: str, at: datetime | None, revision: int | None
+) -> tuple[PriceSchedule, int, datetime]:
+    now, newest = utc_now(connection), catalogue_state(connection).revision
+    if revision is not None and revision > newest:
+        raise NotFound(f"revision {revision} is not there yet, the newest is {newest}")
+    if at is not None and at > now:
+        raise BadRequest("at lies in the future: what a price will be is not known")
+    said_by = newest if revision is None else revision
+    known = history.prices(connection, said_by, at=at, slug=model)
+    if not known:
+        raise NotFound(f"{model[:80]!r} was not listed then")
+    return known[0].schedule, said_by, at or now

@@ -1,0 +1,109 @@
+"""A WSGI layer in front of Flask: published bodies leave as the prepared bytes that they are.
+
+Flask's dispatch costs several times what the server does for a request. GET and HEAD of a published path
+are answered here, encoding and validator negotiated (RFC 9110); everything else is handed on.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from werkzeug.datastructures import Accept, ETags
+from werkzeug.http import parse_accept_header, parse_etags
+
+from prices.errors import PricesError
+from prices.publication import IDENTITY, Publication, PublishedBody
+from prices.snapshot import Snapshot, SnapshotReader
+from web.responses import CACHE_CONTROL, SECURITY_HEADERS
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication
+
+PATHS: Final[Mapping[str, Callable[[Publication], PublishedBody]]] = {
+    "/api/v1/models": lambda published: published.models,
+    "/api/v1/prices": lambda published: published.prices,
+}
+PREFERENCE: Final = ("br", "zstd", "gzip", IDENTITY)
+"""Of what a client takes alike, the smallest."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """One body in one encoding: the headers of every answer, and those that describe the body."""
+
+    body: bytes
+    etag: str
+    always: tuple[tuple[str, str], ...]
+    about: tuple[tuple[str, str], ...]
+
+
+class PublishedBodies:
+    """Serves what is published; wrap an application with it: `app.wsgi_app = PublishedBodies(...)`."""
+
+    def __init__(self, application: "WSGIApplication", reader: SnapshotReader) -> None:
+        self._application = application
+        self._reader = reader
+        self._made: tuple[Publication, dict[tuple[str, str], _Prepared]] | None = None
+
+    def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer a request, or hand it on."""
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if path not in PATHS or environ.get("QUERY_STRING") or method not in ("GET", "HEAD"):
+            return self._application(environ, start_response)
+        try:
+            snapshot = self._reader.current()
+        except PricesError:
+            return self._application(environ, start_response)
+        if (age := snapshot.age_seconds) is None:
+            return self._application(environ, start_response)
+        encoding = _best_encoding(environ.get("HTTP_ACCEPT_ENCODING", ""))
+        prepared = self._prepared(snapshot)[path, encoding]
+        headers = [*prepared.always, ("X-Price-Age", str(int(age)))]
+        if _is_known(environ.get("HTTP_IF_NONE_MATCH", ""), prepared.etag):
+            start_response("304 Not Modified", headers)
+            return ()
+        start_response("200 OK", [*headers, *prepared.about])
+        return (prepared.body,) if method == "GET" else ()
+
+    def _prepared(self, snapshot: Snapshot) -> dict[tuple[str, str], _Prepared]:
+        made = self._made
+        if made is None or made[0] is not snapshot.published:
+            made = (snapshot.published, dict(_prepare(snapshot)))
+            self._made = made
+        return made[1]
+
+
+def _prepare(snapshot: Snapshot) -> Iterable[tuple[tuple[str, str], _Prepared]]:
+    always = (
+        ("Vary", "Accept-Encoding"),
+        ("Cache-Control", CACHE_CONTROL),
+        ("X-Price-Revision", str(snapshot.revision)),
+        *SECURITY_HEADERS.items(),
+    )
+    for path, of in PATHS.items():
+        published = of(snapshot.published)
+        for encoding in PREFERENCE:
+            body, etag = published.encoded(encoding), published.etag_of(encoding)
+            about = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+            if encoding != IDENTITY:
+                about.append(("Content-Encoding", encoding))
+            yield (path, encoding), _Prepared(body, etag, (("ETag", etag), *always), tuple(about))
+
+
+@lru_cache(maxsize=256)
+def _best_encoding(accepted: str) -> str:
+    """Choose by the client's `Accept-Encoding`; without one, or with none of ours, the plain body."""
+    told = parse_accept_header(accepted, Accept)
+    best = max(PREFERENCE, key=lambda encoding: told[encoding] if encoding != IDENTITY else 0.0)
+    return best if told[best] > 0 else IDENTITY
+
+
+@lru_cache(maxsize=256)
+def _known_tags(header: str) -> ETags:
+    return parse_etags(header)
+
+
+def _is_known(header: str, etag: str) -> bool:
+    """Whether the client's `If-None-Match` names what it would be sent."""
+    return bool(header) and _known_tags(header).contains_weak(etag.strip('"'))

@@ -1,0 +1,47 @@
+"""What only the database can answer, asked so that it cannot hold up what is served from memory."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection
+from werkzeug.exceptions import ServiceUnavailable
+
+from prices.background import in_background
+from prices.database import reading
+from prices.queries import require_schema
+from web.context import web_context
+
+T = TypeVar("T")
+
+ANSWER_SECONDS: Final = 5.0
+"""How long a request waits for the database."""
+MOST_AT_ONCE: Final = 2
+"""How many questions may be open: fewer than a process has threads, so that some are always free."""
+
+_open = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+
+def ask(question: Callable[[Connection], T]) -> T:
+    """Ask within one reading transaction, and wait a bounded time.
+
+    Raises ServiceUnavailable where too many ask or the answer takes too long, PricesError where the
+    database cannot be asked.
+    """
+    engine = web_context().services.engine
+    if not _open.acquire(timeout=ANSWER_SECONDS / 10):
+        raise ServiceUnavailable("too many ask for the past at once", retry_after=1)
+
+    def answer() -> T:
+        try:
+            with reading(engine) as connection:
+                require_schema(connection)
+                return question(connection)
+        finally:
+            _open.release()
+
+    try:
+        return in_background(answer).result(ANSWER_SECONDS)
+    except FutureTimeoutError:
+        raise ServiceUnavailable("the database did not answer in time", retry_after=5) from None

@@ -1,0 +1,57 @@
+"""The one table of routes. A view's module is loaded when its first request comes.
+
+What asks the database brings SQLAlchemy, which takes longer to load than everything else together. What is
+served from memory needs none of it: a process is ready before, and `load_all` is for off the request's path.
+Flask's own pattern: https://flask.palletsprojects.com/en/stable/patterns/lazyloading/.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Final
+
+from flask import Flask
+from werkzeug.utils import import_string
+
+ROUTES: Final = (
+    ("GET", "/healthz", "web.health.alive"),
+    ("GET", "/readyz", "web.health.ready"),
+    ("GET", "/health", "web.health.report"),
+    ("GET", "/metrics", "web.metrics.metrics"),
+    ("GET", "/api/v1/models", "web.api.models.list_models"),
+    ("GET", "/api/v1/model/<path:model_id>", "web.api.models.one_model"),
+    ("GET", "/api/v1/prices", "web.api.prices.list_prices"),
+    ("GET", "/api/v1/prices/<path:model_id>", "web.api.prices.one_price"),
+    ("GET", "/api/v1/prices/<path:model_id>/history", "web.api.prices.price_history"),
+    ("GET", "/api/v1/changes", "web.api.changes.list_changes"),
+    ("POST", "/api/v1/cost", "web.api.cost.cost"),
+)
+
+
+class LazyView:
+    """A view by the name that it can be imported by."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+        self.__module__, _, _ = name.rpartition(".")
+
+    @cached_property
+    def view(self) -> Callable[..., Any]:
+        """The view itself."""
+        found: Callable[..., Any] = import_string(self.__name__)
+        return found
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a request."""
+        return self.view(*args, **kwargs)
+
+
+def register(app: Flask) -> None:
+    """Give the application its routes, without loading any view."""
+    for method, path, name in ROUTES:
+        app.add_url_rule(path, name, LazyView(name), methods=[method])
+
+
+def load_all() -> None:
+    """Load every view."""
+    for _method, _path, name in ROUTES:
+        import_string(name)
