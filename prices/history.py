@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, false, func, or_, select
 
 from prices.attributes import Attributes
 from prices.changes import ChangeKind
@@ -59,7 +59,7 @@ def prices(
         .where(_says(row, revision), *_in_force(row, at))
     )
     if slug is not None:
-        query = query.where(language_models.c.slug == slug)
+        query = query.where(_is_called(slug))
     rows = connection.execute(query).all()
     order = _listing(connection, shown) if slug is None else {}
     held = _held(connection, revision, slug) if at is None else {}
@@ -91,7 +91,7 @@ def intervals(connection: Connection, slug: str) -> list[KnownPrice]:
         .select_from(language_models)
         .join(price_intervals, row.model_id == language_models.c.id)
         .outerjoin(model_attributes, and_(said.model_id == row.model_id, said.revision_to.is_(None)))
-        .where(language_models.c.slug == slug, row.revision_to.is_(None))
+        .where(_is_called(slug), row.revision_to.is_(None))
         .order_by(row.valid_from)
     )
     return [
@@ -123,7 +123,7 @@ def changes(
         .limit(limit)
     )
     if slug is not None:
-        query = query.where(language_models.c.slug == slug)
+        query = query.where(_is_called(slug))
     return [
         KnownChange(
             told.id,
@@ -138,6 +138,11 @@ def changes(
         )
         for told in connection.execute(query)
     ]
+
+
+def _is_called(slug: str) -> ColumnElement[bool]:
+    """Whether a model has this id; none has a NUL in it, which PostgreSQL refuses in any text."""
+    return false() if "\0" in slug else language_models.c.slug == slug
 
 
 def _attributes(slug: str, told: str | None, document: str) -> Attributes:
@@ -172,9 +177,7 @@ def _held(connection: Connection, revision: int, slug: str | None) -> dict[int, 
     row = price_holds.c
     query = select(row.model_id, row.reason, row.schedule, row.seen_at).where(_says(row, revision))
     if slug is not None:
-        query = query.join(language_models, language_models.c.id == row.model_id).where(
-            language_models.c.slug == slug
-        )
+        query = query.join(language_models, language_models.c.id == row.model_id).where(_is_called(slug))
     return {
         told.model_id: HeldPrice(
             told.reason, PriceSchedule.from_json(told.schedule) if told.schedule else None, told.seen_at

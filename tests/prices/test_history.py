@@ -18,7 +18,7 @@ from prices.database import make_engine, reading
 from prices.formats import pricebeat
 from prices.guards import Guards
 from prices.history import KnownPrice
-from prices.publication import make_publication
+from prices.publisher import make_publication
 from prices.queries import catalogue_state
 from prices.settings import Settings
 from tests.prices.conftest import emptied

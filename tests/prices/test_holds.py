@@ -16,7 +16,7 @@ from prices.database import reading, writing
 from prices.errors import DatabaseUnavailableError
 from prices.guards import Guards
 from prices.models import catalogue, price_holds
-from prices.publication import make_publication
+from prices.publisher import make_publication
 from prices.queries import catalogue_state, holds
 from prices.refresh import Refresh, RefreshFailedError, refresh_prices
 from prices.services import Services

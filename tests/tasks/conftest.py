@@ -1,15 +1,19 @@
 """Running the commands as an operator does: as processes, with an environment of their own."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from prices.settings import ROOT
+from tests.openrouter_standin.client import Standin
 
+TASKS = (sys.executable, "-m", "tasks")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 NOWHERE = {
     "DATABASE_URL": "sqlite:////nowhere/pricebeat.sqlite3",
@@ -43,3 +47,15 @@ def run() -> Run:
         )
 
     return ran
+
+
+@pytest.fixture
+def env(database_url: str, redis_url: str, standin: Standin) -> dict[str, str]:
+    """The real stores and the stand-in."""
+    return {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "OPENROUTER_BASE_URL": standin.base_url}
+
+
+def json_of(done: "subprocess.CompletedProcess[str]") -> Any:
+    """The one JSON object on stdout, when nothing else is there."""
+    assert len(done.stdout.splitlines()) == 1, done.stdout
+    return json.loads(done.stdout)

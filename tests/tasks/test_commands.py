@@ -1,33 +1,12 @@
 """The operator's commands: what they print, where they print it, and with which status they end."""
 
-import json
-import subprocess
-import sys
-from typing import Any
-
-import pytest
-
 from prices.lease import Lease, make_token
 from prices.liveness import say_alive
 from prices.redis_client import LOCK_KEY
 from prices.refresh import refresh_prices
 from prices.services import Services
 from tests.openrouter_standin.client import Standin
-from tests.tasks.conftest import Run
-
-TASKS = (sys.executable, "-m", "tasks")
-
-
-@pytest.fixture
-def env(database_url: str, redis_url: str, standin: Standin) -> dict[str, str]:
-    """The real stores and the stand-in."""
-    return {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "OPENROUTER_BASE_URL": standin.base_url}
-
-
-def json_of(done: "subprocess.CompletedProcess[str]") -> Any:
-    """The one JSON object on stdout, when nothing else is there."""
-    assert len(done.stdout.splitlines()) == 1, done.stdout
-    return json.loads(done.stdout)
+from tests.tasks.conftest import TASKS, Run, json_of
 
 
 def test_run_once_refreshes_and_then_says_that_the_prices_are_fresh(
@@ -80,6 +59,22 @@ def test_run_once_ends_with_1_and_the_reason_when_it_fails(
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("failed: upstream answered 500")
     assert "Traceback" not in done.stderr
+
+
+def test_run_once_says_what_it_holds_and_accepts_it_where_told(
+    env: dict[str, str], run: Run, standin: Standin
+) -> None:
+    assert run(*TASKS, "run-once", env=env).returncode == 0
+    standin.answer(patch={"lumenforge/aurora-5": {"pricing.prompt": "0"}})
+
+    held = run(*TASKS, "run-once", "--force", env=env)
+    assert (held.returncode, held.stderr.count("Traceback")) == (0, 0)
+    assert ", 0 changes, 1 held, revision 2" in held.stdout
+
+    accepted = run(*TASKS, "run-once", "--accept-held", "--json", env=env)  # which implies --force
+    told = json_of(accepted)
+    assert (accepted.returncode, told["outcome"], told["held"], told["changes"]) == (0, "refreshed", 0, 1)
+    assert standin.requests()["received"] == 3
 
 
 def test_run_once_on_a_database_without_tables_says_what_to_run(

@@ -17,14 +17,15 @@ from web.context import EXTENSION
 
 
 class Site:
-    """The surroundings, a context manager; `env` is what a process is started with."""
+    """The surroundings, a context manager; `env` is what a process is started with, `other` changes it."""
 
-    def __init__(self, folder: Path, upstream: Standin) -> None:
+    def __init__(self, folder: Path, upstream: Standin, **other: str) -> None:
         self.upstream = upstream
         self.env = {
             "DATABASE_URL": f"sqlite:///{folder / 'prices.sqlite3'}",
             "REDIS_URL": "redis://127.0.0.1:1/0",
             "OPENROUTER_BASE_URL": upstream.base_url,
+            **other,
         }
         self._made: list[Services] = []
         with mock.patch.dict(os.environ, self.env):
