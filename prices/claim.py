@@ -71,13 +71,12 @@ class Claim:
 
     def renew(self) -> bool:
         """Begin the lease anew, in Redis and in the run's row; False once the claim is lost."""
-        asked_at = self._clock.monotonic()
-        if asked_at >= self._ends_at:
+        if self._clock.monotonic() >= self._ends_at:
             self._lose("the run has used up the time a claim may last")
         elif self._another_holds_the_lock():
             self._lose("another holds the Redis lock")
         else:
-            self._beat(asked_at)
+            self._beat()
         return self._lost is None
 
     def _another_holds_the_lock(self) -> bool:
@@ -85,7 +84,8 @@ class Claim:
         before, self._redis_lost = self._redis_lost, self._lock.renew() is Renewal.LOST
         return before and self._redis_lost
 
-    def _beat(self, asked_at: float) -> None:
+    def _beat(self) -> None:
+        asked_at = self._clock.monotonic()  # not earlier: a Redis that hangs has cost its time by now
         try:
             with writing(self._engine) as connection:
                 alive = beat_run(connection, self.run_id)
@@ -129,9 +129,11 @@ def claim(
     )
     taken_at = clock.monotonic()
     refused, degraded = _take(lock, fresh_key if trust_marker and not force else None)
+    if degraded:
+        taken_at = clock.monotonic()  # the lease is the database's alone
     if isinstance(refused, Barred):
         age = fresh_for(settings.refresh_interval) - refused.left
-        yield Fresh(max(timedelta(0), age), int(refused.value))
+        yield Fresh(max(timedelta(0), age), int(refused.value), by_mark=True)
         return
     if refused is not None:
         left = refused.left.total_seconds()

@@ -6,8 +6,9 @@ https://openrouter.ai/docs/api-reference/models/get-models
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import wait
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -22,25 +23,29 @@ from prices.errors import UpstreamError, one_line
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
 TOTAL_SECONDS = 60.0
+LOOK_SECONDS = 0.1
 MAX_BYTES = 32 * 1024 * 1024
 MAX_REDIRECTS = 3
-BLOCK_BYTES = 4096
-"""Small beside a whole list, packed about 70 KB: after each the receiver may find that it need not go on."""
 USER_AGENT = "Pricebeat/1.0 (one price-list fetch per cluster and period)"
 
 
 def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lambda _received: None) -> bytes:
     """Get the whole body of upstream's list, unpacked, at most 32 MiB, within 60 s.
 
-    `progress` is told the bytes received so far. Raises UpstreamError with the reason.
+    While it waits, `progress` is told the bytes received so far, and may end the wait by raising; a body
+    that is whole is given, whatever it would say. Raises UpstreamError with the reason.
     """
     # In a thread of its own, because no socket time-out ends an answer that drips, headers included.
     sockets: list[socket.socket] = []
-    download = in_background(lambda: _download(f"{base_url}/models", key, progress, sockets))
+    body = bytearray()
+    download = in_background(lambda: _download(f"{base_url}/models", key, body, sockets))
+    deadline = time.monotonic() + TOTAL_SECONDS
     try:
-        return download.result(timeout=TOTAL_SECONDS)
-    except FutureTimeoutError:
-        raise UpstreamError(f"upstream's body was not complete within {TOTAL_SECONDS:g} s") from None
+        while not wait([download], timeout=LOOK_SECONDS).done:
+            if time.monotonic() >= deadline:
+                raise UpstreamError(f"upstream's body was not complete within {TOTAL_SECONDS:g} s")
+            progress(len(body))
+        return download.result()
     except requests.Timeout as error:
         raise UpstreamError("upstream did not answer in time") from error
     except requests.RequestException as error:
@@ -93,9 +98,7 @@ class _NotingAdapter(HTTPAdapter):
         return pool
 
 
-def _download(
-    url: str, key: str | None, progress: Callable[[int], None], sockets: list[socket.socket]
-) -> bytes:
+def _download(url: str, key: str | None, body: bytearray, sockets: list[socket.socket]) -> bytes:
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
@@ -109,7 +112,7 @@ def _download(
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
             ) as response:
                 if not response.is_redirect:
-                    return _whole_body(response, progress)
+                    return _whole_body(response, body)
                 url = _redirected(url, response.headers["location"], headers)
     raise UpstreamError(f"upstream redirected more than {MAX_REDIRECTS} times")
 
@@ -128,14 +131,12 @@ def _redirected(url: str, location: str, headers: dict[str, str]) -> str:
     return target
 
 
-def _whole_body(response: requests.Response, progress: Callable[[int], None]) -> bytes:
+def _whole_body(response: requests.Response, body: bytearray) -> bytes:
     if response.status_code != requests.codes.ok:
         retry_after = _seconds(response.headers.get("retry-after", ""))
         raise UpstreamError(f"upstream answered {response.status_code}", retry_after)
-    body = bytearray()
-    for chunk in response.iter_content(BLOCK_BYTES):
+    for chunk in response.iter_content(64 * 1024):
         body += chunk
-        progress(len(body))
         if len(body) > MAX_BYTES:
             raise UpstreamError(f"upstream's body is larger than {MAX_BYTES // 1024 // 1024} MiB")
     return bytes(body)

@@ -106,7 +106,7 @@ def refresh_prices(
                     age = claimed.since.total_seconds() if claimed.since else None
                     return Refresh("skipped", "held", holder=claimed.holder, age_seconds=age)
                 if isinstance(claimed, Fresh):
-                    if not trust_marker:
+                    if not claimed.by_mark:
                         publish(services)
                     age = claimed.age.total_seconds()
                     return Refresh("skipped", "fresh", revision=claimed.revision, age_seconds=age)

@@ -31,10 +31,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """No run was started: the prices are fresh."""
+    """No run was started: the prices are fresh. `by_mark`: the mark in Redis says so, not the database."""
 
     age: timedelta
     revision: int
+    by_mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)

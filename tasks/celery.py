@@ -7,7 +7,9 @@ from celery.signals import setup_logging
 
 from prices.logs import configure_logs
 from prices.settings import Settings
+from tasks.broker import be_careful
 
+be_careful()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
 

@@ -138,9 +138,9 @@ class Cluster:
         node = self.nodes[name] = cls(process)
         return node
 
-    def start_worker(self, name: str, more: str = "") -> WorkerNode:
+    def start_worker(self, name: str, more: str = "", **env: str) -> WorkerNode:
         """Start a worker by the Procfile's line; several on one host need names of their own."""
-        node: WorkerNode = self._node(WorkerNode, "worker", name, f" -n worker@{name}{more}")
+        node: WorkerNode = self._node(WorkerNode, "worker", name, f" -n worker@{name}{more}", **env)
         return node
 
     def start_beat(self, name: str = "beat") -> BeatNode:
@@ -200,12 +200,12 @@ class Cluster:
 
     # Commands
 
-    def start_command(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start_command(self, *arguments: str, **env: str) -> "subprocess.Popen[str]":
         """Start `python -m tasks ...`."""
         return subprocess.Popen(
             [sys.executable, "-m", "tasks", *arguments],
             cwd=ROOT,
-            env=self.env,
+            env={**self.env, **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -251,6 +251,13 @@ class Cluster:
         """The web process's report."""
         told: dict[str, Any] = get(web.port, "/health").json
         return told
+
+
+def claim_began(command: "subprocess.Popen[str]") -> float:
+    """Wait until a `run-once` says that it claims; give the time of that (Unix seconds)."""
+    assert command.stderr is not None
+    assert command.stderr.readline() == "claiming ...\n"
+    return time.time()
 
 
 def outcome(process: "subprocess.Popen[str]", timeout: float = 40) -> tuple[int, Any]:

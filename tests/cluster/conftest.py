@@ -26,6 +26,7 @@ from tests.cluster.matrix import FaultRow
 from tests.openrouter_standin.client import Standin
 
 OpenCluster = Callable[..., AbstractContextManager[Cluster]]
+Record = Callable[[FaultRow], None]
 
 ON_SQLITE = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 """For what has nothing to do with the database."""
@@ -118,7 +119,7 @@ def cluster(standing_cluster: Cluster) -> Cluster:
 
 
 @pytest.fixture
-def record(record_property: Callable[[str, object], None]) -> Callable[[FaultRow], None]:
+def record(record_property: Callable[[str, object], None]) -> Record:
     """Record what a fault did, for the page of the fault matrix."""
 
     def recorded(row: FaultRow) -> None:

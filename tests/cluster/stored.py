@@ -8,7 +8,8 @@ from sqlalchemy import Connection, select
 
 from prices.database import reading
 from prices.models import catalogue, language_models, price_intervals, refresh_runs, revisions
-from prices.publication import Publication, make_publication, read_publication
+from prices.publication import Publication, read_publication
+from prices.publisher import make_publication
 from prices.services import Services
 
 TABLES = (catalogue, language_models, price_intervals, revisions)

@@ -2,20 +2,21 @@
 
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
 
+import pytest
 from celery import Celery
 from pytest_celery import CeleryTestSetup
 
-from tests.cluster.cluster import Cluster, send
+from tests.cluster.cluster import Cluster, claim_began, outcome, send
+from tests.cluster.conftest import ON_SQLITE, Record
 from tests.cluster.matrix import FaultRow
+from tests.cluster.trial import Trial
 
 MESSAGES, SENDERS = 200, 4
 GROUP = "Many ask for a refresh"
-Record = Callable[[FaultRow], None]
 
 
 def send_all_at_once(app: Celery) -> list[Any]:
@@ -103,3 +104,41 @@ def test_a_message_a_second_after_another_asks_upstream_for_nothing(
     assert (seen["received"], seen["completed"]) == (1, 1)
     happens = "the first fetches, the second is told that the prices are fresh"
     record(FaultRow(GROUP, "two messages, a second apart", engine_name, happens, seconds, seen["completed"]))
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("first", ["the queue", "a command"])
+def test_a_refresh_forced_from_two_places_at_once_is_one_and_the_other_hears_who_does_it(
+    first: str, engine_name: str, cluster: Cluster, celery_setup: CeleryTestSetup, record: Record
+) -> None:
+    send(celery_setup.app).get(timeout=20)
+    trial = Trial(cluster)
+
+    if first == "the queue":
+        task = send(celery_setup.app, force=True)
+        cluster.standin.wait_for(held=1, timeout=20)
+    command = cluster.start_command("run-once", "--force", "--json")
+    claim_began(command)
+    if first == "a command":
+        task = send(celery_setup.app, force=True)
+        cluster.standin.wait_for(held=1, timeout=20)
+
+    (run,) = trial.runs()
+    assert run["forced"]
+    if run["task_id"] == task.id:
+        status, refused = outcome(command)
+        assert status == 3
+    else:
+        refused = task.get(timeout=20)
+    assert (refused["outcome"], refused["reason"], refused["holder"]) == ("skipped", "held", run["worker"])
+
+    trial.start_clock()
+    cluster.standin.release()
+    done = outcome(command)[1] if run["task_id"] is None else task.get(timeout=20)
+    assert done["outcome"] == "refreshed"
+    trial.wait_until_recovered()
+    trial.assert_refreshed()
+    happens = "one refreshes, the other is told who does"
+    record(
+        trial.row(GROUP, f"forced, from the queue and a command at once, {first} first", engine_name, happens)
+    )

@@ -8,8 +8,10 @@ import pytest
 from pytest_celery import CeleryTestSetup
 
 from tests.cluster.cluster import Cluster, answers, get, outcome, send
-from tests.cluster.conftest import OpenCluster
+from tests.cluster.conftest import OpenCluster, Record
+from tests.cluster.matrix import FaultRow
 from tests.cluster.nodes import HttpNode, RedisNode, tails
+from tests.cluster.stored import assert_consistent
 
 PATHS = ("/", "/api/v1/models", "/api/v1/models?offset=3&limit=2", "/api/v1/prices", "/readyz", "/healthz")
 OUTAGES: dict[str, tuple[Callable[[RedisNode], None], Callable[[RedisNode], None]]] = {
@@ -72,7 +74,7 @@ def price_of_first(web: HttpNode) -> Any:
     indirect=["engine_name"],
 )
 def test_without_redis_all_is_served_and_refreshed_and_with_it_everything_resumes(
-    outage: str, cluster: Cluster, celery_setup: CeleryTestSetup
+    outage: str, engine_name: str, cluster: Cluster, celery_setup: CeleryTestSetup, record: Record
 ) -> None:
     begin, end = OUTAGES[outage]
     web = cluster.nodes["web"]
@@ -123,6 +125,7 @@ def test_without_redis_all_is_served_and_refreshed_and_with_it_everything_resume
         newcomer.teardown()
         del cluster.nodes["newcomer"]
 
+    began = time.monotonic()
     end(cluster.redis)
 
     cluster.wait_until(cluster.published_is_current, "what Redis holds is what the database says", 20)
@@ -131,7 +134,11 @@ def test_without_redis_all_is_served_and_refreshed_and_with_it_everything_resume
     assert task.result["outcome"] == "refreshed"
     assert cluster.last_run()["worker"] == "worker@one"
     wait_until_healthy(cluster)
+    seconds = time.monotonic() - began
     assert {name: node.process.pid for name, node in cluster.nodes.items()} == pids
     assert {node.process.status for node in cluster.nodes.values()} == {"running"}
     assert cluster.standin.requests()["received"] == 2
     cluster.wait_until(cluster.published_is_current, "the refresh is published", 5)
+    assert_consistent(cluster.services)
+    happens = "all is served from memory, and by the database's word one of two commands refreshes"
+    record(FaultRow("Redis", f"is {outage} for everybody", engine_name, happens, seconds, 1))

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, select, update
 
 from prices.claim import Claim, Held, claim
 from prices.database import make_engine, reading, utc_now, writing
-from prices.errors import ClaimLostError, DatabaseUnavailableError
-from prices.lease import make_token
+from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError
+from prices.lease import Lease, Renewal, make_token
 from prices.models import refresh_runs
 from prices.publisher import publish_current
 from prices.redis_client import FRESH_KEY, LOCK_KEY, make_redis
@@ -268,6 +268,31 @@ def test_redis_going_away_takes_no_claim_away(ours: Services, clock: MadeClock) 
         assert isinstance(claimed, Claim)
         clock.go_on(2 * LEASE.total_seconds())
         claimed.check()
+
+
+def test_a_redis_that_hangs_when_asked_costs_nothing_of_the_lease(
+    ours: Services, clock: MadeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang = 0.6 * LEASE.total_seconds()
+    claims: list[Claim] = []
+
+    def take(*_given: Any, **_named: Any) -> None:
+        clock.stand_still(hang)
+        raise RedisUnavailableError("hung")
+
+    def renew(*_given: Any) -> Renewal:
+        clock.stand_still(hang)
+        claims[0].check()
+        return Renewal.UNKNOWN
+
+    monkeypatch.setattr(Lease, "take", take)
+    monkeypatch.setattr(Lease, "renew", renew)
+    with claiming(ours) as claimed:
+        assert isinstance(claimed, Claim)
+        claims.append(claimed)
+        for _look in range(3):
+            clock.stand_still(LEASE.total_seconds() / 3)
+            assert claimed.renew()
 
 
 def test_a_database_that_is_away_for_a_moment_is_waited_for_and_for_a_lease_is_a_loss(

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from prices import publication
+from prices import publisher
 from prices.database import make_engine, reading, utc_now, writing
 from prices.models import catalogue
-from prices.publication import publish
+from prices.publication import publish, read_publication
 from prices.publisher import make_publication, publish_current
 from prices.redis_client import FRESH_KEY, LOCK_KEY
 from prices.refresh import Refresh, RefreshFailedError, refresh_prices
@@ -78,9 +78,13 @@ def test_who_does_not_trust_the_mark_asks_the_database(published: Services) -> N
     assert refresh_prices(fetching, worker="run-once").outcome == "refreshed"
 
 
-def test_without_a_mark_the_database_says_that_prices_are_fresh(published: Services) -> None:
-    published.redis.delete(FRESH_KEY)
+def test_without_a_mark_the_database_says_that_prices_are_fresh_and_what_redis_lost_is_published_anew(
+    published: Services,
+) -> None:
+    published.redis.flushall()
     assert as_a_task(published).reason == "fresh"
+    assert read_publication(published.redis) is not None
+    assert published.redis.get(FRESH_KEY) == b"1"
 
 
 def test_a_mark_lasts_as_long_as_the_prices_are_fresh(published: Services) -> None:
@@ -124,7 +128,7 @@ def test_a_refresh_marks_and_confirms(published: Services, monkeypatch: pytest.M
     fetching = replace(published, fetch=lambda *_given: RECEIVED)
     make_older(published, INTERVAL)
     publish_current(published.redis, published.engine, published.settings)
-    monkeypatch.setattr(publication, "make_publication", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(publisher, "make_publication", lambda *_: pytest.fail("made again"))
     assert as_a_task(fetching).outcome == "refreshed"
     assert published.redis.get(FRESH_KEY) == b"1"
     assert as_a_task(without_database(published)).reason == "fresh"

@@ -1,0 +1,55 @@
+"""Another writer holds the database for longer than a refresh waits for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from celery import Celery
+from sqlalchemy import select
+
+from prices.database import writing
+from prices.models import catalogue
+from tests.cluster.cluster import Cluster, send
+from tests.cluster.conftest import Record
+from tests.cluster.trial import Trial
+
+
+@contextmanager
+def another_writer(cluster: Cluster) -> Iterator[None]:
+    """Hold the one write lock of SQLite, the catalogue's row of PostgreSQL."""
+    with writing(cluster.services.engine) as connection:
+        connection.execute(select(catalogue).with_for_update())
+        yield
+
+
+def test_a_database_that_another_writer_holds_fails_a_run_before_upstream_is_asked(
+    engine_name: str, cluster: Cluster, app: Celery, record: Record
+) -> None:
+    trial = Trial(cluster)
+    cluster.standin.release()
+    with another_writer(cluster):
+        task = send(app)
+        cluster.wait_until(lambda: task.state == "RETRY", "the task has failed and will be tried again", 20)
+        assert cluster.standin.requests()["received"] == 0
+
+    trial.start_clock()
+    trial.wait_until_recovered(40)
+    trial.assert_refreshed()
+    happens = "the task fails before upstream is asked, and is tried again"
+    record(trial.row("Database", "is held by another writer before a run", engine_name, happens))
+
+
+def test_a_database_that_another_writer_holds_in_a_run_costs_no_second_request(
+    engine_name: str, cluster: Cluster, app: Celery, record: Record
+) -> None:
+    trial = Trial(cluster)
+    task = send(app)
+    cluster.standin.wait_for(held=1, timeout=20)
+    with another_writer(cluster):
+        cluster.standin.release()
+        cluster.wait_until(lambda: task.state == "RETRY", "the task has failed and will be tried again", 40)
+
+    trial.start_clock()
+    trial.wait_until_recovered(40)
+    trial.assert_refreshed(failed=(1,))
+    happens = "the next try commits the body that was received"
+    record(trial.row("Database", "is held by another writer in a run", engine_name, happens))
