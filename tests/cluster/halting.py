@@ -1,8 +1,6 @@
 """Two workers, a spare and a beat, of which one can be halted at a stage of its refresh."""
 
 import json
-import time
-from collections.abc import Callable
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -16,7 +14,8 @@ from prices.redis_client import LOCK_KEY
 from tests.cluster.cluster import Cluster, send
 from tests.cluster.gates import STAGES, Gates, Holder, Stage
 from tests.cluster.nodes import WorkerNode
-from tests.cluster.stored import assert_consistent, first_slug, schedules_ever
+from tests.cluster.stored import first_slug, schedules_ever
+from tests.openrouter_standin.moves import plain
 
 NAMES = ("one", "two", "spare")
 """Two do the work; the third has time to start again after it was destroyed."""
@@ -28,7 +27,7 @@ HALF = {"gate": {"hold": True, "after_bytes": 5000}, "drip": 20_000}
 
 
 class HaltingCluster:
-    """Halts a refresh at a stage, and says what came of it after whatever was done to its holder."""
+    """Halts a refresh at a stage, and is made ready again after whatever was done to its holder."""
 
     def __init__(self, cluster: Cluster, gates: Gates, engine: str) -> None:
         self.cluster, self.gates, self.engine = cluster, gates, engine
@@ -43,9 +42,8 @@ class HaltingCluster:
         self.cluster.wait_until(
             lambda: self.cluster.runs() and self.cluster.last_run()["outcome"], "the first refresh", 30
         )
-        slug = first_slug(self.cluster.services)
-        self._slug = slug
-        self._price = Decimal(json.loads(schedules_ever(self.cluster.services, slug)[0])["prompt"])
+        self.slug = first_slug(self.cluster.services)
+        self._price = Decimal(json.loads(schedules_ever(self.cluster.services, self.slug)[0])["prompt"])
 
     def start_workers(self) -> None:
         """Start a worker in the place of each that is gone."""
@@ -95,8 +93,8 @@ class HaltingCluster:
 
     def halt(self, app: Celery, stage: Stage) -> Holder:
         """Ask for a refresh and wait until it waits at the stage. Upstream has a price for each request."""
-        self._prices = [str(self._price * (1000 + next(self._steps)) / 1000) for _ in range(2)]
-        first, second = ({"patch": {self._slug: {"pricing.prompt": price}}} for price in self._prices)
+        self.prices = [plain(self._price * (1000 + next(self._steps)) / 1000) for _ in range(2)]
+        first, second = ({"patch": {self.slug: {"pricing.prompt": price}}} for price in self.prices)
         is_upstreams = stage.name == "fetching"
         self.cluster.standin.answer({**first, "times": 1, **(HALF if is_upstreams else {})}, second)
         if not is_upstreams:
@@ -127,31 +125,6 @@ class HaltingCluster:
 
     # After a fault
 
-    def seconds_to_recovery(self, *acts: tuple[float, Callable[[], None]], within: float = 30) -> float:
-        """Do each act when its seconds have come; give how long it took until all was done and published."""
-        began, left, took = time.monotonic(), list(acts), None
-
-        def is_over() -> bool:
-            nonlocal took
-            if left and time.monotonic() - began >= left[0][0]:
-                left.pop(0)[1]()
-            if took is None and len(left) < len(acts) and self.is_recovered():
-                took = time.monotonic() - began
-            return took is not None and not left
-
-        self.cluster.wait_until(is_over, "the refresh is done and published", within)
-        assert took is not None
-        return took
-
-    def is_recovered(self) -> bool:
-        """Whether the next revision is committed, by whomever, and published."""
-        last = self.cluster.last_run()
-        return (
-            last["outcome"] == "refreshed"
-            and last["revision"] == self.revision + 1
-            and self.cluster.published_is_current()
-        )
-
     def wait_for_free_claim(self) -> None:
         """Wait until nobody has the claim: a lost one runs out with its lease."""
         lease = self.cluster.services.settings.lock_lease.total_seconds()
@@ -165,21 +138,3 @@ class HaltingCluster:
     def new_runs(self) -> list[dict[str, Any]]:
         """The runs since the prices were made due."""
         return self.cluster.runs()[self._known_runs :]
-
-    def assert_done_once(self, holder: Holder, *, by_holder: bool) -> None:
-        """Assert that the refresh was done once, whoever did it, and that no other attempt left a trace."""
-        *lost, done = self.new_runs()
-        assert (done["outcome"], done["revision"], done["changes"]) == ("refreshed", self.revision + 1, 1)
-        if by_holder:
-            assert (lost, done["run_id"]) == ([], holder.run_id)
-        else:
-            first, *heirs = lost
-            assert (first["run_id"], first["reason"][:11]) == (holder.run_id, "abandoned: ")
-            # An heir that was kept waiting for longer than its own lease gives up, and tries again.
-            assert all(run["reason"].startswith("claim lost: it was not renewed") for run in heirs)
-        seen = self.cluster.standin.requests()
-        again = holder.stage.name == "fetching"
-        assert (seen["received"], seen["completed"]) == (2 if again else 1, 1)
-        ever = " ".join(schedules_ever(self.cluster.services, self._slug))
-        assert [f'"{price}"' in ever for price in self._prices] == ([False, True] if again else [True, False])
-        assert_consistent(self.cluster.services)
