@@ -26,6 +26,11 @@ class Rates:
     undecided: frozenset[str]
 
     @property
+    def known(self) -> dict[str, Price]:
+        """The prices of the dimensions whose price can be told."""
+        return {name: price for name, price in sorted(self.prices.items()) if name not in self.undecided}
+
+    @property
     def tier(self) -> int | None:
         """The prompt tokens that were exceeded for these prices to hold; None at the base price."""
         return self._condition("min_prompt_tokens")

@@ -48,16 +48,6 @@ class Override:
         """Whether this entry holds by the hour of the day."""
         return any(name in WINDOW for name, _ in self.conditions)
 
-    @property
-    def is_tier(self) -> bool:
-        """Whether this entry holds by the size of the prompt."""
-        return any(name == "min_prompt_tokens" for name, _ in self.conditions)
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether we know every condition, and each is a number."""
-        return all(name in CONDITIONS and isinstance(value, int) for name, value in self.conditions)
-
     def in_force(self, at: datetime) -> bool:
         """Whether a window is open at a UTC time: `[start, end)`, past midnight where the end is less."""
         told = dict(self.conditions)
@@ -166,22 +156,6 @@ class PriceSchedule:
             and entry.may_be_shown(at)
             for entry in self.overrides
         )
-
-    def in_force(self, at: datetime) -> dict[str, Price]:
-        """Give the price of each dimension at a UTC time for a prompt below every tier.
-
-        Where a condition that we cannot read decides between two prices there is none: it is unknown.
-        """
-        prices = dict(self.base)
-        for entry in self.overrides:
-            if entry.is_tier or not entry.in_force(at):
-                continue
-            for name, price in entry.prices:
-                if entry.is_readable or prices.get(name) == price:
-                    prices[name] = price
-                else:
-                    prices.pop(name, None)
-        return dict(sorted(prices.items()))
 
     @cached_property
     def meaning_of_overrides(self) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ import msgspec
 from prices.attributes import Attributes
 from prices.known import HeldPrice, KnownChange, KnownPrice
 from prices.price import UNITS, Price, PriceState, plain, times
+from prices.rates import rates_at
 from prices.schedule import Override, PriceSchedule
 
 MILLION = Decimal(1_000_000)
@@ -48,7 +49,7 @@ def price_entry(price: KnownPrice, markup: Decimal, at: datetime | None = None) 
         "revision": price.revision,
         "held": price.held and _held(price.held, markup),
     }
-    return told if at is None else told | {"in_force": _dimensions(schedule.in_force(at), markup)}
+    return told if at is None else told | {"in_force": _dimensions(rates_at(schedule, at, 0).known, markup)}
 
 
 def price_history(intervals: list[KnownPrice], markup: Decimal, revision: int) -> bytes:

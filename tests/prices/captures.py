@@ -9,6 +9,7 @@ from typing import Any
 
 from prices.formats.pricebeat import plain
 from prices.history import KnownPrice
+from prices.rates import rates_at
 from prices.settings import ROOT
 from tests.openrouter_standin import catalogue
 
@@ -50,7 +51,9 @@ def said(body: bytes) -> dict[str, dict[str, str]]:
 def told(prices: list[KnownPrice], at: datetime) -> dict[str, dict[str, str]]:
     """The same of an answer: what was in force at a time."""
     return {
-        price.slug: {name: plain(Decimal(shown.text)) for name, shown in price.schedule.in_force(at).items()}
+        price.slug: {
+            name: plain(Decimal(shown.text)) for name, shown in rates_at(price.schedule, at, 0).known.items()
+        }
         for price in prices
     }
 

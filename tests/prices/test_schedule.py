@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prices.changes import price_changes
 from prices.errors import PriceError
 from prices.price import Price, PriceState
+from prices.rates import rates_at
 from prices.schedule import PriceSchedule
 from tests.prices.json_values import JSON_VALUES
 from tests.prices.lists import schedule
@@ -180,31 +181,31 @@ def test_a_tier_hides_nothing() -> None:
 def test_a_window_is_in_force_from_its_start_until_before_its_end_also_past_midnight(
     hour: int, minute: int, prompt: str
 ) -> None:
-    assert schedule(DAY, NIGHT, prompt="9").in_force(at(hour, minute))["prompt"].text == prompt
+    assert rates_at(schedule(DAY, NIGHT, prompt="9"), at(hour, minute), 0).known["prompt"].text == prompt
 
 
 def test_outside_every_window_the_base_is_in_force_or_unknown() -> None:
     known, unseen = schedule(NIGHT), schedule(NIGHT, prompt="0.0000002").seen_after(None, at(20))
-    assert texts(known.in_force(at(12))) == {"completion": "0.000008", "prompt": "0.000002"}
-    assert texts(unseen.in_force(at(12))) == {"completion": "0.000008"}
-    assert unseen.in_force(at(20))["prompt"].text == "0.0000002"
+    assert texts(rates_at(known, at(12), 0).known) == {"completion": "0.000008", "prompt": "0.000002"}
+    assert texts(rates_at(unseen, at(12), 0).known) == {"completion": "0.000008"}
+    assert rates_at(unseen, at(20), 0).known["prompt"].text == "0.0000002"
 
 
 def test_of_windows_that_overlap_the_later_wins_for_the_prices_that_it_names() -> None:
     one = {"utc_start": 0, "utc_end": 2400, "prompt": "1", "completion": "1"}
     other = {"utc_start": 1200, "utc_end": 1300, "prompt": "2"}
-    assert texts(schedule(one, other).in_force(at(12))) == {"completion": "1", "prompt": "2"}
-    assert texts(schedule(other, one).in_force(at(12))) == {"completion": "1", "prompt": "1"}
+    assert texts(rates_at(schedule(one, other), at(12), 0).known) == {"completion": "1", "prompt": "2"}
+    assert texts(rates_at(schedule(other, one), at(12), 0).known) == {"completion": "1", "prompt": "1"}
 
 
 def test_a_tier_is_not_in_force_for_a_short_prompt_also_within_its_window() -> None:
     tier = {"utc_start": 0, "utc_end": 2400, "min_prompt_tokens": 1000, "prompt": "9"}
-    assert schedule(tier).in_force(at(12)) == schedule().base
+    assert rates_at(schedule(tier), at(12), 0).known == schedule().base
 
 
 @pytest.mark.parametrize(
     "condition",
-    [{"utc_days": ["monday"]}, {"utc_start": "9 am"}, {"utc_end": None}, {"service_tier": "flex"}],
+    [{"utc_days": ["monday"]}, {"utc_start": "9 am"}, {"service_tier": "flex"}],
     ids=str,
 )
 def test_where_a_condition_that_cannot_be_read_decides_the_price_is_unknown(
@@ -212,13 +213,13 @@ def test_where_a_condition_that_cannot_be_read_decides_the_price_is_unknown(
 ) -> None:
     moot = {"completion": "0.000008"}  # the same either way
     undecided = schedule({"utc_start": 1200, "utc_end": 1500, "prompt": "1"} | moot | condition)
-    assert texts(undecided.in_force(at(13))) == moot
+    assert texts(rates_at(undecided, at(13), 0).known) == moot
     window_is_known = "utc_days" in condition or "service_tier" in condition
-    assert ("prompt" in undecided.in_force(at(16))) == window_is_known
+    assert ("prompt" in rates_at(undecided, at(16), 0).known) == window_is_known
     decided = schedule(
         {"utc_start": 1200, "utc_end": 1500, "prompt": "1"} | condition, {"utc_start": 1200, "prompt": "2"}
     )
-    assert decided.in_force(at(13))["prompt"].text == "2"
+    assert rates_at(decided, at(13), 0).known["prompt"].text == "2"
 
 
 # The text in which a schedule is kept

@@ -13,6 +13,7 @@ from prices.guards import Guards
 from prices.language_model import LanguageModel
 from prices.openrouter import OpenRouterList, parse
 from prices.queries import catalogue_state
+from prices.rates import rates_at
 from prices.schedule import STALE_MINUTES
 from tests.openrouter_standin import catalogue
 from tests.openrouter_standin.catalogue import ODDITIES
@@ -75,7 +76,7 @@ class Catalogue:
 
     def in_force(self, at: datetime) -> dict[str, dict[str, str]]:
         return {
-            slug: {name: price.text for name, price in known.schedule.in_force(at).items()}
+            slug: {name: price.text for name, price in rates_at(known.schedule, at, 0).known.items()}
             for slug, known in self.models.items()
         }
 
@@ -174,7 +175,9 @@ def test_at_every_hour_of_a_day_the_stand_ins_price_is_given(
         revision = catalogue_state(connection).revision
         for at in times:
             found = {
-                price.slug: {name: shown.text for name, shown in price.schedule.in_force(at).items()}
+                price.slug: {
+                    name: shown.text for name, shown in rates_at(price.schedule, at, 0).known.items()
+                }
                 for price in history.prices(connection, revision, at=at)
             }
             for slug, prices in said(parse(windowed_body(at))).items():
