@@ -92,7 +92,7 @@ def moves(before: PriceSchedule, after: PriceSchedule) -> Iterator[tuple[str, De
     """Give each price that both schedules name and that is an amount in both: place, before and after."""
     for part, old in before.base.items():
         new = after.base.get(part)
-        if new and part not in before.unseen and old.amount is not None and new.amount is not None:
+        if new and old.amount is not None and new.amount is not None:
             yield part, old.amount, new.amount
     for entry, other in _paired(before, after):
         for part, old in entry.prices:

@@ -3,14 +3,36 @@ from pathlib import Path
 
 import pytest
 
+from prices.replay import Capture, captures_in
 from tests.openrouter_standin.client import Standin
+from tests.prices.captures import TIMES, made_up
+from tests.web.past import load
 from tests.web.site import Site
+
+PAST = (*TIMES[3:9], TIMES[11])
+"""Times of bodies over a day, and one weeks later that lists a model less."""
 
 
 @pytest.fixture(scope="package")
 def page_upstream() -> Iterator[Standin]:
     with Standin(models=60) as standin:
         yield standin
+
+
+@pytest.fixture(scope="package")
+def captures(tmp_path_factory: pytest.TempPathFactory) -> list[Capture]:
+    """Dated bodies, made up."""
+    return captures_in(made_up(tmp_path_factory.mktemp("bodies"), PAST, 60))
+
+
+@pytest.fixture(scope="package")
+def past(
+    page_upstream: Standin, captures: list[Capture], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A site whose catalogue was filled from them."""
+    with Site(tmp_path_factory.mktemp("past"), page_upstream) as site:
+        load(site, captures)
+        yield site
 
 
 @pytest.fixture
