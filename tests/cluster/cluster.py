@@ -236,6 +236,13 @@ class Cluster:
         with contextlib.suppress(RedisError):
             self.services.redis.delete(FRESH_KEY)
 
+    def make_stale_under_beat(self) -> None:
+        """Make the prices due where a beat runs, which may have looked before and still call them fresh."""
+        self.make_stale()
+        redis = self.services.redis
+        redis.set(FRESH_KEY, "0")
+        self.wait_until(lambda: redis.get(FRESH_KEY) is None, "beat has seen that the prices are due")
+
     def published_is_current(self) -> bool:
         """Whether Redis holds what the database says."""
         told = read_stamp(self.services.redis)

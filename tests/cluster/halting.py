@@ -64,7 +64,7 @@ class HaltingCluster:
             self._lost_messages.clear()
         self.cluster.wait_until(self._two_workers_are_up, "two workers are up", 60)
         self.cluster.wait_until(self._is_quiet, "nothing is left of earlier refreshes", 30)
-        self.cluster.make_stale()
+        self.cluster.make_stale_under_beat()
         self.cluster.standin.forget()
         with reading(self.cluster.services.engine) as connection:
             self.revision = queries.catalogue_state(connection).revision

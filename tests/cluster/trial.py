@@ -9,7 +9,6 @@ from typing import Any
 
 from prices import queries
 from prices.database import reading
-from prices.redis_client import FRESH_KEY
 from tests.cluster.cluster import Cluster
 from tests.cluster.matrix import FaultRow
 from tests.cluster.stored import assert_consistent, first_slug, schedules_ever
@@ -32,7 +31,10 @@ class Trial:
         self._price = f"{first * (1000 + next(_numbers)) / 1000:f}"
         cluster.standin.forget()
         cluster.standin.answer(gate={"hold": True}, patch={self._slug: {"pricing.prompt": self._price}})
-        self._make_stale()
+        if "beat" in cluster.nodes:
+            cluster.make_stale_under_beat()
+        else:
+            cluster.make_stale()
 
     def start_clock(self) -> None:
         """Measure the time to recovery from here on."""
@@ -70,13 +72,6 @@ class Trial:
     def row(self, group: str, fault: str, engine: str, happens: str) -> FaultRow:
         """What was measured, for the page of the fault matrix."""
         return FaultRow(group, fault, engine, happens, self._seconds, self._requests)
-
-    def _make_stale(self) -> None:
-        redis = self._cluster.services.redis
-        self._cluster.make_stale()
-        if "beat" in self._cluster.nodes:  # which may have looked before, and call the prices fresh once more
-            redis.set(FRESH_KEY, "0")
-            self._cluster.wait_until(lambda: redis.get(FRESH_KEY) is None, "beat knows that they are not")
 
     def _has_recovered(self) -> bool:
         return self._state().revision > self._revision_before and self._cluster.published_is_current()
