@@ -1,5 +1,6 @@
 """The packages that this is measured beside; where one is missing, its rows are."""
 
+import functools
 import importlib
 import logging
 import sys
@@ -9,6 +10,7 @@ from typing import Final
 PACKAGES: Final = ("python-redis-lock", "pottery", "celery-singleton", "celery-once", "celery-redbeat")
 
 
+@functools.cache
 def peer(name: str) -> ModuleType | None:
     """Import a peer; None, and one line that says so, where it cannot be."""
     try:
