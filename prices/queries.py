@@ -14,6 +14,20 @@ from prices.price import PriceSchedule
 
 _CATALOGUE = select(catalogue)
 _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
+_TOMBSTONES = select(language_models.c.slug, language_models.c.id).where(
+    language_models.c.removed_at.isnot(None)
+)
+_CURRENT_PRICES = (
+    select(
+        language_models,
+        price_intervals.c.schedule,
+        price_intervals.c.valid_from,
+        price_intervals.c.revision_from,
+    )
+    .join(price_intervals, price_intervals.c.model_id == language_models.c.id)
+    .where(price_intervals.c.valid_to.is_(None), price_intervals.c.revision_to.is_(None))
+    .order_by(language_models.c.position, language_models.c.slug)
+)
 RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
 
 
@@ -51,21 +65,11 @@ def catalogue_state(connection: Connection) -> CatalogueState:
 
 def tombstones(connection: Connection) -> dict[str, int]:
     """Read the rows of the models that upstream no longer lists, by slug."""
-    query = select(language_models.c.slug, language_models.c.id).where(
-        language_models.c.removed_at.isnot(None)
-    )
-    return {row.slug: row.id for row in connection.execute(query)}
+    return {row.slug: row.id for row in connection.execute(_TOMBSTONES)}
 
 
 def current_prices(connection: Connection) -> list[CurrentPrice]:
     """Read the models that upstream lists, in upstream's order."""
-    interval = price_intervals.c
-    query = (
-        select(language_models, interval.schedule, interval.valid_from, interval.revision_from)
-        .join(price_intervals, interval.model_id == language_models.c.id)
-        .where(interval.valid_to.is_(None), interval.revision_to.is_(None))
-        .order_by(language_models.c.position, language_models.c.slug)
-    )
     return [
         CurrentPrice(
             LanguageModel(
@@ -74,7 +78,7 @@ def current_prices(connection: Connection) -> list[CurrentPrice]:
             row.valid_from,
             row.revision_from,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_CURRENT_PRICES)
     ]
 
 
