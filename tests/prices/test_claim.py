@@ -11,8 +11,8 @@ from sqlalchemy import Engine, select, update
 
 from prices.claim import Claim, Held, claim
 from prices.database import make_engine, reading, utc_now, writing
-from prices.errors import ClaimLostError, DatabaseUnavailableError
-from prices.lease import make_token
+from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError
+from prices.lease import Lease, make_token
 from prices.models import refresh_runs
 from prices.publication import publish_current
 from prices.redis_client import FRESH_KEY, LOCK_KEY, make_redis
@@ -256,6 +256,21 @@ def test_redis_going_away_takes_no_claim_away(ours: Services, clock: MadeClock) 
         assert isinstance(claimed, Claim)
         clock.go_on(2 * LEASE.total_seconds())
         claimed.check()
+
+
+def test_a_lock_that_a_claim_without_redis_takes_when_redis_is_back_is_given_back(
+    ours: Services, clock: MadeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_lease: Lease, *, unless: str | None = None) -> None:
+        raise RedisUnavailableError("Redis failed")
+
+    monkeypatch.setattr(Lease, "take", away)
+    with claiming(ours) as claimed:
+        assert isinstance(claimed, Claim)
+        assert claimed.degraded
+        clock.go_on(LEASE.total_seconds() / 3)
+        assert ours.redis.get(LOCK_KEY).startswith(b"w1@host|")
+    assert ours.redis.get(LOCK_KEY) is None
 
 
 def test_a_database_that_is_away_for_a_moment_is_waited_for_and_for_a_lease_is_a_loss(
