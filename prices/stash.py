@@ -19,6 +19,9 @@ from prices.logs import log
 from prices.models import received_bodies
 from prices.redis_client import PAYLOAD_KEY, redis_errors
 
+# Two runs that put at once, one of them superseded, may leave a row each.
+_LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
+
 
 class StashedBody(msgspec.Struct, frozen=True):
     """A body, packed, with the run that received it and the address it came from."""
@@ -29,7 +32,7 @@ class StashedBody(msgspec.Struct, frozen=True):
 
 
 class Stash:
-    """Where a run keeps the body it received. Nothing here fails a run: a lost stash costs a fetch.
+    """Where a run keeps the body it received. A lost body costs a fetch, never a run.
 
     `redis` is None when it is known to be out of reach; `lifetime` is the freshness window.
     """
@@ -47,13 +50,17 @@ class Stash:
                 log.warning("The received body could not be stashed", reason=in_full(error))
 
     def get(self, after_run_id: int) -> tuple[bytes, timedelta] | None:
-        """Give the body that a run after `after_run_id`, the last committed, received, and its age."""
+        """Give the body that a run after `after_run_id`, the last committed, received, and its age.
+
+        Raises DatabaseUnavailableError where Redis has none and the database cannot say: a run that cannot
+        ask it now could not commit either, and the next need not fetch.
+        """
         for find in (self._find_in_redis, self._find_in_database):
             try:
                 found = find()
                 if found and found[0].source == self._source and found[0].run_id > after_run_id:
                     return gzip.decompress(found[0].packed), found[1]
-            except (PricesError, OSError, EOFError, zlib.error) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 log.warning("The stash could not be read", reason=in_full(error))
         return None
 
@@ -111,7 +118,7 @@ class Stash:
 
     def _find_in_database(self) -> tuple[StashedBody, timedelta] | None:
         with reading(self._engine) as connection:
-            row = connection.execute(select(received_bodies)).one_or_none()
+            row = connection.execute(_LATEST).first()
             age = timedelta(0) if row is None else utc_now(connection) - row.received_at
         if row is None or age > self._lifetime:
             return None
