@@ -6,9 +6,11 @@ from multiprocessing import get_context
 
 import pytest
 
-from tests.simulation.seeds import INTERVAL, LEASE, Broken, run_seed
+from tests.simulation import seeds
+from tests.simulation.seeds import Broken, run_seed
+from tests.simulation.world import World
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "600"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "10000"))
 CHUNK = 25
 
 
@@ -24,21 +26,16 @@ def test_in_no_world_does_anything_happen_that_never_may() -> None:
     assert not broken, "\n".join(map(str, broken[:5]))
 
 
-def test_a_seed_decides_everything() -> None:
-    from tests.simulation.cluster import Cluster
+def test_a_seed_decides_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    worlds: list[World] = []
 
-    traces = []
-    close = Cluster.close
+    def made(seed: int) -> World:
+        worlds.append(World(seed))
+        return worlds[-1]
 
-    def closed(cluster: Cluster) -> None:
-        traces.append(cluster.world.trace)
-        close(cluster)
+    monkeypatch.setattr(seeds, "World", made)
+    run_seed(11)
+    run_seed(11)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cluster, "close", closed)
-        run_seed(11)
-        run_seed(11)
-
-    assert traces[0] == traces[1]
-    assert len(traces[0]) > 5
-    assert INTERVAL > LEASE
+    assert worlds[0].trace == worlds[1].trace
+    assert len(worlds[0].trace) > 5
