@@ -66,7 +66,7 @@ class SimRedis:
         words = [key, value]
         if px is not None:
             words += [b"PX", px if isinstance(px, int) else int(px.total_seconds() * 1000)]
-        return self.ask(f"SET {key}", lambda: self._server.do(b"SET", *words))
+        return self.ask(f"SET {key}", lambda: self._server.do(b"SET", *words) == b"OK")
 
     def delete(self, key: str) -> Any:
         """Delete a key."""

@@ -81,12 +81,13 @@ class Cluster:
                 continue
             message = taken
             restart = process.on_death
-            process.on_death = partial(self._redeliver, message, restart)
+            process.on_death = partial(self._redeliver, message, self.queue.times_lost, restart)
             self._work(services, process, message)
             process.on_death = restart
 
-    def _redeliver(self, message: Message, restart: Callable[[], None]) -> None:
-        self.queue.put(message, self.world.random.choice((1.0, REDELIVERY_SECONDS)))
+    def _redeliver(self, message: Message, times_lost: int, restart: Callable[[], None]) -> None:
+        if self.queue.times_lost == times_lost:
+            self.queue.put(message, self.world.random.choice((1.0, REDELIVERY_SECONDS)))
         restart()
 
     def _work(self, services: Services, process: Process, message: Message) -> None:
@@ -128,6 +129,9 @@ class Cluster:
             raise ConnectionError("the broker refused")
         self.queue.send()
         self.world.note(f"{self.world.process().name} sent message {self.queue.sent}")
+        if self.world.random.random() < self.world.odds.lost:
+            self.world.note("the broker loses all messages")
+            self.queue.lose()
         if self.world.fails(self.world.odds.reply_lost):
             raise TimeoutError("the broker's reply was lost")
 
@@ -138,6 +142,7 @@ class Cluster:
         for part in range(3):
             self.world.befall("upstream, between")
             if self.world.random.random() < self.world.odds.slow:
+                self._tempt()
                 self.world.sleep(self.world.random.choice(SLOW_SECONDS))
             progress(1024 * part)
         body = self._body()
@@ -146,10 +151,16 @@ class Cluster:
         self.watch.received(process, body, forced=forced, degraded=degraded)
         self.world.note(f"{process.name} received the list whole")
         self.world.endanger(process)
-        if self.world.random.random() < 0.3:
-            lease = self.settings.lock_lease.total_seconds()
-            self.world.spawn(_somebody, self.queue.send, lease * (1 + self.world.random.random()))
+        self._tempt()
         return body
+
+    def _tempt(self) -> None:
+        """Send a message that comes when a holder who does not move counts as dead; perhaps free the lock."""
+        draw, lease = self.world.random.random, self.settings.lock_lease.total_seconds()
+        if draw() < 0.3:
+            self.world.spawn(_somebody, self.queue.send, lease * (0.9 + draw()))
+        if draw() < 0.1:
+            self.world.spawn(_somebody, lambda: self.server.evict(LOCK_KEY.encode()), lease * draw())
 
     def _body(self) -> bytes:
         moving = f"0.00000{int(self.world.now // 600) % 900 + 100}"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from prices.freshness import answer_within
 from prices.redis_client import BEAT_LEADER_KEY, SNAPSHOT_KEY
 from tests.simulation.cluster import LOOK_SECONDS, Cluster
 from tests.simulation.database import as_seconds
@@ -30,15 +31,25 @@ def _runs(cluster: Cluster) -> list[Any]:
     return cluster.database.raw.execute(query).fetchall()
 
 
-def expect_no_dead_run(cluster: Cluster) -> None:
-    """A run whose holder died was taken over within three minutes."""
+def expect_no_dead_run(cluster: Cluster, since: float) -> None:
+    """A run whose holder died is taken over within three minutes of calm, unless the prices are fresh."""
     now, refreshed_at = cluster.world.now, cluster.watch.refreshed_at
     if refreshed_at is not None and now - refreshed_at < cluster.watch.window + HEIR_SECONDS:
         return
     query = "SELECT id, heartbeat_at FROM refresh_runs WHERE state = 'running'"
     for run, heartbeat in cluster.database.raw.execute(query).fetchall():
-        if now - (as_seconds(heartbeat) or 0.0) > HEIR_SECONDS:
+        if now - max(since, as_seconds(heartbeat) or 0.0) > HEIR_SECONDS:
             cluster.watch.broken(f"run {run} died and nobody took over")
+
+
+def expect_no_idleness(cluster: Cluster, since: float) -> None:
+    """In calm, a refresh that is overdue is tried: also where the message for it was lost."""
+    interval = cluster.settings.refresh_interval.total_seconds()
+    in_time = answer_within(cluster.settings.lock_lease).total_seconds() + 4 * LOOK_SECONDS
+    started = cluster.database.raw.execute("SELECT max(started_at) FROM refresh_runs").fetchone()[0]
+    idle = cluster.world.now - max(as_seconds(started) or 0.0, cluster.watch.refreshed_at or 0.0)
+    if cluster.world.now - since > in_time and idle > interval + in_time:
+        cluster.watch.broken(f"nobody has tried to refresh for {idle:.0f} s")
 
 
 def is_well(cluster: Cluster, since: float) -> bool:

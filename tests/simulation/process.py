@@ -19,6 +19,8 @@ class Odds:
     reply_lost: float = 0.0
     slow: float = 0.0
     """That upstream lets the next part of its body wait."""
+    lost: float = 0.0
+    """That the broker loses what it has just taken in."""
 
 
 @dataclass(eq=False)
@@ -48,16 +50,23 @@ class VirtualClock:
     @contextmanager
     def periodically(self, seconds: float, act: Callable[[], bool]) -> Iterator[None]:
         """Act in a strand of its own, as the thread of the real clock does."""
-        stopped = False
+        stopped = acting = False
 
         def repeat() -> None:
-            while True:
+            nonlocal acting
+            goes_on = True
+            while goes_on:
                 self.world.sleep(seconds)
-                if stopped or not act():
+                if stopped:
                     return
+                acting = True
+                goes_on = act()
+                acting = False
 
         self.world.spawn(self.world.process(), repeat)
         try:
             yield
         finally:
-            stopped = True
+            stopped, until = True, self.world.now + 1
+            while acting and self.world.now < until:
+                self.world.sleep(0.05)

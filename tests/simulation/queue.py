@@ -26,6 +26,7 @@ class Queue:
         self._waiting: list[tuple[float, int, Message]] = []
         self._numbers = itertools.count(1)
         self.sent = 0
+        self.times_lost = 0
         self.idle: list[greenlet] = []
 
     def put(self, message: Message, delay: float = 0.0) -> None:
@@ -47,8 +48,9 @@ class Queue:
         return None
 
     def lose(self) -> None:
-        """Come back empty."""
+        """Come back empty: what was being worked on is not delivered again either."""
         self._waiting.clear()
+        self.times_lost += 1
 
     def __len__(self) -> int:
         return len(self._waiting)

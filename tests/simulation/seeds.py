@@ -16,14 +16,19 @@ import structlog
 
 from prices.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY
 from tests.simulation.cluster import Cluster, sim_settings
-from tests.simulation.expectations import expect_all_well, expect_another_try, expect_no_dead_run, is_well
+from tests.simulation.expectations import (
+    expect_all_well,
+    expect_another_try,
+    expect_no_dead_run,
+    expect_no_idleness,
+    is_well,
+)
 from tests.simulation.process import Odds, Process
 from tests.simulation.world import World
 
 TROUBLED, STEP = 300.0, 30.0
 """Seconds of misfortune, and of a step of the calm after it, in which everything must come right."""
-CALM_STEPS, HEIRS_STEP = 20, 11
-"""How many steps the calm lasts, and after how many no run may be left dead."""
+CALM_STEPS = 20
 REFRESH, LEASE, TTL = timedelta(seconds=300), timedelta(seconds=60), timedelta(seconds=150)
 
 
@@ -66,10 +71,12 @@ def _live(world: World) -> None:
     size = draw.random()
     workers = draw.randint(2, 6) if size < 0.95 else draw.randint(7, 60) if size < 0.9995 else 1000
     settings = sim_settings(REFRESH, LEASE, TTL)
-    cluster = Cluster(world, settings, workers=workers, beats=draw.randint(1, 3), apart=draw.random() < 0.2)
+    cluster = Cluster(
+        world, settings, workers=workers, beats=draw.choice((1, 1, 2, 2, 3)), apart=draw.random() < 0.2
+    )
     cluster.expect_another_try = expect_another_try
     likely = [draw.choice((0.0, 0.002, 0.01, 0.04)) for _ in range(4)]
-    world.odds = Odds(*likely, slow=draw.choice((0.0, 0.02, 0.2)))
+    world.odds = Odds(*likely, slow=draw.choice((0.0, 0.05, 0.3)), lost=draw.choice((0.0, 0.0, 0.2)))
     _disturb(cluster, workers)
     world.run(world.now + TROUBLED)
     _calm_down(cluster)
@@ -119,9 +126,9 @@ def _expect_calm(cluster: Cluster) -> None:
     """Let everything come right. Most worlds end when it has; some go on, to see that it stays so."""
     world = cluster.world
     began, to_the_end = world.now, world.random.random() < 0.1
-    for step in range(CALM_STEPS):
-        if step == HEIRS_STEP:
-            expect_no_dead_run(cluster)
+    for _step in range(CALM_STEPS):
+        expect_no_dead_run(cluster, began)
+        expect_no_idleness(cluster, began)
         if not to_the_end and is_well(cluster, began):
             break
         world.run(world.now + STEP)

@@ -11,11 +11,11 @@ from tests.simulation.seeds import Broken, run_seed
 from tests.simulation.world import World
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "10000"))
-CHUNK = 25
+CHUNK = 50
 
 
 def _run(first: int) -> list[Broken]:
-    return [broken for seed in range(first, first + CHUNK) if (broken := run_seed(seed))]
+    return [broken for seed in range(first, min(first + CHUNK, SEEDS)) if (broken := run_seed(seed))]
 
 
 @pytest.mark.timeout(900)
@@ -28,14 +28,23 @@ def test_in_no_world_does_anything_happen_that_never_may() -> None:
 
 def test_a_seed_decides_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     worlds: list[World] = []
+    monkeypatch.setattr(seeds, "World", lambda seed: worlds.append(World(seed)) or worlds[-1])
 
-    def made(seed: int) -> World:
-        worlds.append(World(seed))
-        return worlds[-1]
-
-    monkeypatch.setattr(seeds, "World", made)
     run_seed(11)
+    run_seed(12)
     run_seed(11)
 
-    assert worlds[0].trace == worlds[1].trace
+    assert worlds[0].trace == worlds[2].trace != worlds[1].trace
     assert len(worlds[0].trace) > 5
+
+
+def test_what_a_process_raises_breaks_its_seed_and_names_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_asked: object, **_named: object) -> None:
+        raise KeyError("nobody expects this")
+
+    monkeypatch.setattr("tests.simulation.cluster.refresh_prices", fail)
+
+    broken = run_seed(1)
+
+    assert "KeyError: 'nobody expects this'" in str(broken)
+    assert "replay: python -m tests.simulation.seeds 1" in str(broken)

@@ -38,6 +38,8 @@ class Run:
     faults: int
     started: float
     running: bool = True
+    rival_at: float = float("inf")
+    """When another first took the Redis lock, which had vanished: at two renewals the holder gives way."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Watch:
     def __init__(self, world: World, settings: Settings, lock: Callable[[], bytes | None]) -> None:
         self._world, self._lock = world, lock
         self.window = fresh_for(settings.refresh_interval).total_seconds()
-        self._ttl = settings.lock_ttl.total_seconds()
+        self._lease, self._ttl = settings.lock_lease.total_seconds(), settings.lock_ttl.total_seconds()
         self._receipts = Receipts()
         self._works: dict[Process, Work] = {}
         self._runs: dict[Process, int] = {}
@@ -102,8 +104,9 @@ class Watch:
         """A key of Redis changes: before and after are None where it is not there."""
         if key == LOCK_KEY.encode():
             if before not in (None, *arguments) and arguments != EVICTED:
-                holder = before.decode().split("|")[0]
-                self.broken(f"the lock of {holder} was taken or released by another")
+                self.broken(f"the lock of {_name(before)} was taken or released by another")
+            if after is not None and _name(after) != self._run.holder.name:
+                self._run.rival_at = min(self._run.rival_at, self._world.now)
         elif key == PAYLOAD_KEY.encode():
             if after is not None:
                 self._receipts.kept_in_redis(self._world.now, getcurrent())
@@ -127,7 +130,8 @@ class Watch:
         if (run or 0) > self._run.number:
             self._run_started(run, forced, degraded, started)
         self._run.running = state == "running"
-        if heartbeat - started > self._ttl:
+        untouched = self._run.holder.faults == self._run.faults
+        if untouched and heartbeat - started > self._ttl + 1:
             self.broken(f"run {run} lives longer than a claim may last")
         if (refreshed_run or 0) != self._refreshed_run:
             self._refreshed(refreshed_run, as_seconds(refreshed_at) or 0.0, digest)
@@ -145,7 +149,8 @@ class Watch:
         if degraded and self._holds_lock(holder) and holder.faults - self._works[holder].faults <= 1:
             self.broken(f"{holder.name} does not know its own lock after one lost reply")
         untouched = last.running and last.holder.alive and last.holder.faults == last.faults
-        if untouched and started - last.started <= self._ttl:
+        gave_way = self._world.now - last.rival_at > self._lease / 3
+        if untouched and not gave_way and started - last.started <= self._ttl:
             self.broken(f"run {number} took over from run {last.number}, whose holder nothing had befallen")
 
     def _refreshed(self, number: int, at: float, digest: str) -> None:
@@ -156,3 +161,7 @@ class Watch:
         self._refreshed_run, self.refreshed_at = number, at
         if not self._receipts.explain(at, digest, self._world.now - self._run.started):
             self.broken(f"run {number} says that prices of another time are of {at:.0f}")
+
+
+def _name(token: bytes) -> str:
+    return token.decode().split("|")[0]

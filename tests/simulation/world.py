@@ -142,7 +142,7 @@ class World:
             self.kill(process)
             self.sleep(0)
         elif draw < self.odds.crash + self.odds.pause:
-            seconds = self.random.choice((5.0, 70.0, 150.0))
+            seconds = self.random.choice((5.0, 70.0, 150.0, 150.0))
             self.note(f"{process.name} is stopped for {seconds:g} s at {where}")
             process.faults += 1
             process.stopped_until = self.now + seconds
@@ -153,7 +153,8 @@ class World:
     def endanger(self, process: Process) -> None:
         """Make some of a process's next steps dangerous at times: look closer where something is at stake."""
         if self.random.random() < 0.5:
-            process.spared, process.peril = self.random.randint(0, 6), self.random.randint(1, 4)
+            process.spared = self.random.choice((0, 1, 2, 3, 4, 4, 4, 5, 6))
+            process.peril = self.random.choice((1, 1, 2, 4))
 
     def fails(self, chance: float) -> bool:
         """Draw whether this goes wrong for the process that asks."""
