@@ -284,6 +284,15 @@ def test_other_parts_of_a_price_wait_with_the_odd_one() -> None:
     assert (diff.changes, len(diff.held)) == (0, 1)
 
 
+def test_an_odd_price_does_not_slip_in_with_a_base_price_that_is_learned() -> None:
+    rules = {"overrides": [{"utc_start": 1200, "utc_end": 1500, "prompt": "1"}]}
+    first = compare({}, {}, listed(model("a/b", "1", "1", pricing=rules)), EVENING.replace(hour=13))
+    known = applied({}, first)
+    diff = guarded(known, listed(model("a/b", "2", "0", pricing=rules)))
+    assert [hold.slug for hold in diff.held] == ["a/b"]
+    assert applied(known, diff)["a/b"].schedule == known["a/b"].schedule
+
+
 # A list that shrinks
 
 

@@ -211,6 +211,19 @@ def test_a_body_of_a_time_to_come_is_refused_because_no_refresh_could_follow_it(
     assert served(stores)[0] == 1
 
 
+def test_bodies_of_this_hour_are_fed_although_the_first_makes_the_prices_fresh(
+    tmp_path: Path, stores: Services
+) -> None:
+    with reading(stores.engine) as connection:
+        now = utc_now(connection)
+    for minutes, prompt in ((40, "1"), (20, "2")):
+        name = f"{now - timedelta(minutes=minutes):%Y-%m-%dT%H%M%SZ}.json"
+        (tmp_path / name).write_bytes(body(model("a/one", prompt, "1")))
+    done = load(stores, captures_in(tmp_path), twice=True)
+    assert (done.fed, done.changes) == (4, 2)
+    assert refresh_prices(stores, worker="live").reason == "fresh"
+
+
 def test_no_run_is_left_open_and_each_has_the_time_of_its_body(tmp_path: Path, stores: Services) -> None:
     captures = captures_in(made_up(tmp_path, FEW[:2], 40))
     load(stores, captures, twice=True)

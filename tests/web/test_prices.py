@@ -1,13 +1,17 @@
 """`/api/v1/prices`: the state of every price spelled out, amounts exact."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from prices.attributes import Attributes
+from prices.history import KnownPrice
 from tests.openrouter_standin.client import Standin
+from tests.prices.lists import schedule
 from tests.web.site import Site
 
 
@@ -94,6 +98,17 @@ def test_an_amount_of_more_digits_than_decimal_keeps_by_default_stays_exact(text
     whole, _, fraction = text.partition(".")
     moved = f"{whole}{fraction[:6]}.{fraction[6:]}".lstrip("0")
     assert told["per_million"] == (f"0{moved}" if moved.startswith(".") else moved)
+
+
+def test_a_model_whose_base_price_was_never_seen_is_not_called_free() -> None:
+    from prices.formats.pricebeat import price_entry
+
+    window = {"utc_start": 0, "utc_end": 1200, "prompt": "0.000001"}
+    noon, seen_at = datetime(2026, 8, 6, 12, tzinfo=UTC), datetime(2026, 8, 6, 9, tzinfo=UTC)
+    hidden = schedule(window, prompt="0.000001", completion="0").seen_after(None, seen_at)
+    entry = price_entry(KnownPrice("a/b", Attributes("B", None), hidden, seen_at, None, 1), Decimal(1), noon)
+    assert (entry["flags"]["free"], entry["cost_band"]) == (False, "unknown")
+    assert (entry["prices"]["prompt"]["state"], set(entry["in_force"])) == ("unknown", {"completion"})
 
 
 def test_overrides_come_with_their_conditions(client: FlaskClient) -> None:
