@@ -7,11 +7,11 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-from bench import claim, failover, peers, queue
+from bench import claim, failover, history, peers, queue
 from local.redis_server import find_redis_server
 from prices.settings import ROOT
 
-MEASUREMENTS = {"claim": claim, "queue": queue, "failover": failover}
+MEASUREMENTS = {"claim": claim, "queue": queue, "failover": failover, "history": history}
 PACKAGES = ("redis", "celery", "sqlalchemy", "flask", "granian", "msgspec", *peers.PACKAGES)
 HEAD = ("| claim | what | median | ratio | commands |", "|---|---|---:|---:|---:|")
 READING = """\

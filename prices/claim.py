@@ -175,8 +175,7 @@ def claim(
             with clock.periodically(settings.lock_lease.total_seconds() / 3, claimed.renew):
                 yield claimed
     finally:
-        if not degraded:
-            _release(lock, run_id)
+        _release(lock, run_id)  # where Redis was out of reach too: it may have taken it, or a renewal later
 
 
 def _take(lock: Lease, unless: str | None) -> tuple[Holder | Barred | None, bool]:

@@ -22,6 +22,15 @@ from prices.schedule import PriceSchedule
 
 _CATALOGUE = select(catalogue)
 _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
+_TOMBSTONES = select(language_models.c.slug, language_models.c.id).where(
+    language_models.c.removed_at.isnot(None)
+)
+_LISTED_MODELS = (
+    select(language_models, price_intervals.c.schedule)
+    .join(price_intervals, price_intervals.c.model_id == language_models.c.id)
+    .where(price_intervals.c.valid_to.is_(None), price_intervals.c.revision_to.is_(None))
+    .order_by(language_models.c.position, language_models.c.slug)
+)
 RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
 
 
@@ -50,26 +59,16 @@ def catalogue_state(connection: Connection) -> CatalogueState:
 
 def tombstones(connection: Connection) -> dict[str, int]:
     """Read the rows of the models that upstream no longer lists, by slug."""
-    query = select(language_models.c.slug, language_models.c.id).where(
-        language_models.c.removed_at.isnot(None)
-    )
-    return {row.slug: row.id for row in connection.execute(query)}
+    return {row.slug: row.id for row in connection.execute(_TOMBSTONES)}
 
 
 def listed_models(connection: Connection) -> list[LanguageModel]:
     """Read the models that upstream lists, in upstream's order."""
-    interval = price_intervals.c
-    query = (
-        select(language_models, interval.schedule)
-        .join(price_intervals, interval.model_id == language_models.c.id)
-        .where(interval.valid_to.is_(None), interval.revision_to.is_(None))
-        .order_by(language_models.c.position, language_models.c.slug)
-    )
     return [
         LanguageModel(
             row.slug, row.position, row.document.encode(), PriceSchedule.from_json(row.schedule), row.id
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_LISTED_MODELS)
     ]
 
 

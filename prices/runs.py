@@ -4,12 +4,11 @@ At most one row is `running`, by a unique index. Its number is the fencing token
 the catalogue's fence to its own number, and a commit that finds another number there is rolled back.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from prices import freshness
 from prices.database import utc_now
@@ -20,6 +19,17 @@ RUNNING = "running"
 FINISHED = "finished"
 ABANDONED: Final = "abandoned"
 """How the reason of a run begins whose process ended or fell silent before it was done."""
+
+# Made once: to build a statement takes longer than to run it.
+_CATALOGUE_LOCKED = select(catalogue).with_for_update()
+_CATALOGUE = select(catalogue)
+_MOVE_FENCE = update(catalogue)
+_PASS_FENCE = update(catalogue).where(catalogue.c.fence == bindparam("run"))
+_RUNNING_RUN = select(refresh_runs).where(refresh_runs.c.state == RUNNING)
+_INSERT_RUN = insert(refresh_runs).returning(refresh_runs.c.id)
+_UPDATE_RUNNING_RUN = update(refresh_runs).where(
+    refresh_runs.c.id == bindparam("run"), refresh_runs.c.state == RUNNING
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,43 +73,36 @@ def start_run(
 
     A running row whose heartbeat is older than the lease is closed as abandoned on the way.
     """
-    known = connection.execute(select(catalogue).with_for_update()).one()
+    known = connection.execute(_CATALOGUE_LOCKED).one()
     now = utc_now(connection)
     if not forced and freshness.is_fresh(known.refreshed_at, now, interval):
         return Fresh(now - known.refreshed_at, known.revision)
-    running = connection.execute(select(refresh_runs).where(refresh_runs.c.state == RUNNING)).one_or_none()
+    running = connection.execute(_RUNNING_RUN).one_or_none()
     if running is not None:
         if abs(now - running.heartbeat_at) <= lease:
             return Busy(running.id, running.worker, now - running.started_at)
         reason = f"{ABANDONED}: its heartbeat stopped"
         finish_run(connection, running.id, now, outcome="failed", reason=reason)
-    run_id = connection.execute(
-        insert(refresh_runs)
-        .values(
-            state=RUNNING,
-            worker=worker,
-            token=token,
-            task_id=task_id,
-            attempt=attempt,
-            forced=forced,
-            degraded=degraded,
-            started_at=now,
-            heartbeat_at=now,
-        )
-        .returning(refresh_runs.c.id)
-    ).scalar_one()
-    connection.execute(update(catalogue).values(fence=run_id))
+    row = {
+        "state": RUNNING,
+        "worker": worker,
+        "token": token,
+        "task_id": task_id,
+        "attempt": attempt,
+        "forced": forced,
+        "degraded": degraded,
+        "started_at": now,
+        "heartbeat_at": now,
+    }
+    run_id = connection.execute(_INSERT_RUN, row).scalar_one()
+    connection.execute(_MOVE_FENCE, {"fence": run_id})
     return Started(run_id)
 
 
 def beat_run(connection: Connection, run_id: int) -> bool:
     """Say that the run's holder lives; False when the row is no longer running."""
     now = utc_now(connection)
-    beaten = connection.execute(
-        update(refresh_runs)
-        .where(refresh_runs.c.id == run_id, refresh_runs.c.state == RUNNING)
-        .values(heartbeat_at=now)
-    )
+    beaten = connection.execute(_UPDATE_RUNNING_RUN, {"run": run_id, "heartbeat_at": now})
     return beaten.rowcount == 1
 
 
@@ -108,22 +111,18 @@ def pass_fence(connection: Connection, run_id: int) -> Row[Any]:
 
     No other run can start or commit before the transaction ends.
     """
-    passed = connection.execute(update(catalogue).where(catalogue.c.fence == run_id).values(fence=run_id))
+    passed = connection.execute(_PASS_FENCE, {"run": run_id, "fence": run_id})
     if passed.rowcount != 1:
         raise ClaimLostError("claim lost: another run has taken over")
-    return connection.execute(select(catalogue)).one()
+    return connection.execute(_CATALOGUE).one()
 
 
 def finish_run(
     connection: Connection, run_id: int, now: datetime, *, outcome: str, reason: str | None, **counts: Any
 ) -> bool:
     """Close the run's row with its outcome and counts; False when it was closed before."""
-    values: Mapping[str, Any] = {"outcome": outcome, "reason": reason, "finished_at": now, **counts}
-    closed = connection.execute(
-        update(refresh_runs)
-        .where(refresh_runs.c.id == run_id, refresh_runs.c.state == RUNNING)
-        .values(state=FINISHED, **values)
-    )
+    values = {"state": FINISHED, "outcome": outcome, "reason": reason, "finished_at": now, **counts}
+    closed = connection.execute(_UPDATE_RUNNING_RUN, {"run": run_id, **values})
     return closed.rowcount == 1
 
 

@@ -22,6 +22,9 @@ from prices.models import received_bodies
 from prices.queries import CatalogueState
 from prices.redis_client import PAYLOAD_KEY, redis_errors
 
+# Two runs that put at once, one of them superseded, may leave a row each.
+_LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -83,7 +86,7 @@ class StashedBody(msgspec.Struct, frozen=True):
 
 
 class Stash:
-    """Where a run keeps the body it received. Nothing here fails a run: a lost stash costs a fetch.
+    """Where a run keeps the body it received. A lost body costs a fetch, never a run.
 
     `redis` is None when it is known to be out of reach; `lifetime` is the freshness window. One that is not
     `readable` only keeps what is put there.
@@ -111,14 +114,18 @@ class Stash:
                 log.warning("The received body could not be stashed", reason=in_full(error))
 
     def get(self, state: CatalogueState) -> Received | None:
-        """Give the body that a run after the last committed one received."""
+        """Give the body that a run after the last committed one received.
+
+        Raises DatabaseUnavailableError where Redis has none and the database cannot say: a run that cannot
+        ask it now could not commit either, and the next need not fetch.
+        """
         committed = state.refreshed_run_id or 0
         for find in (self._find_in_redis, self._find_in_database) if self._readable else ():
             try:
                 found = find()
                 if found and found[0].source == self._source and found[0].run_id > committed:
                     return Received(gzip.decompress(found[0].packed), found[1])
-            except (PricesError, OSError, EOFError, zlib.error) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 log.warning("The stash could not be read", reason=in_full(error))
         return None
 
@@ -178,7 +185,7 @@ class Stash:
 
     def _find_in_database(self) -> tuple[StashedBody, datetime] | None:
         with reading(self._engine) as connection:
-            now, row = utc_now(connection), connection.execute(select(received_bodies)).one_or_none()
+            now, row = utc_now(connection), connection.execute(_LATEST).first()
         if row is None or now - row.received_at > self._lifetime:
             return None
         return StashedBody(row.run_id, row.source, row.packed), min(now, row.received_at)

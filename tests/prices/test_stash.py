@@ -1,4 +1,4 @@
-"""The received body, kept in both stores until it is committed: a failure costs a fetch, never a run."""
+"""The received body, kept in both stores until it is committed: to lose it costs a fetch, never a run."""
 
 import gzip
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from redis import Redis
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
 
 from prices.database import make_engine, reading, utc_now, writing
-from prices.errors import PricesError
+from prices.errors import DatabaseUnavailableError, PricesError
 from prices.models import received_bodies
 from prices.queries import CatalogueState
 from prices.redis_client import PAYLOAD_KEY
@@ -68,12 +68,33 @@ def age_in_database(engine: Engine, by: timedelta) -> None:
 
 
 def test_a_body_comes_back_until_it_is_committed(stash: Stash) -> None:
-    assert stash.get(after(0)) is None
     stash.put(7, BODY)
     assert body_after(stash, 6) == BODY
     assert body_after(stash, 6) == BODY
+
+
+@pytest.mark.parametrize("in_redis", [True, False])
+def test_only_a_body_of_a_later_run_than_the_last_committed_comes_back(
+    in_redis: bool, redis: Redis, engine: Engine
+) -> None:
+    stash = Stash(redis if in_redis else None, engine, SOURCE, LIFETIME)
+    assert stash.get(after(0)) is None
+    stash.put(7, BODY)
     assert stash.get(after(7)) is None
     assert stash.get(after(8)) is None
+
+
+def test_of_two_bodies_in_the_database_the_later_comes_back(engine: Engine) -> None:
+    Stash(None, engine, SOURCE, LIFETIME).put(8, b"later")
+    with writing(engine) as connection:
+        row = {"run_id": 7, "source": SOURCE, "packed": PACKED, "received_at": utc_now(connection)}
+        connection.execute(insert(received_bodies), row)  # put at the same moment by a superseded run
+    assert body_after(Stash(None, engine, SOURCE, LIFETIME), 6) == b"later"
+
+
+def test_a_database_that_cannot_be_asked_is_not_taken_for_an_empty_one(redis: Redis) -> None:
+    with pytest.raises(DatabaseUnavailableError):
+        Stash(redis, make_engine(NOWHERE), SOURCE, LIFETIME).get(after(0))
 
 
 def test_a_body_tells_how_long_ago_it_was_received(redis: Redis, engine: Engine, both: Stash) -> None:
@@ -156,10 +177,9 @@ def test_an_older_body_in_redis_hides_no_later_one_in_the_database(
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_without_any_store_every_step_passes(known: bool, no_redis: Redis) -> None:
+def test_without_any_store_keeping_and_forgetting_pass(known: bool, no_redis: Redis) -> None:
     stash = Stash(None if known else no_redis, make_engine(NOWHERE), SOURCE, LIFETIME)
     stash.put(7, BODY)
-    assert stash.get(after(0)) is None
     stash.forget()
     stash.reject()
 

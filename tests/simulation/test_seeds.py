@@ -6,14 +6,16 @@ from multiprocessing import get_context
 
 import pytest
 
-from tests.simulation.seeds import INTERVAL, LEASE, Broken, run_seed
+from tests.simulation import seeds
+from tests.simulation.seeds import Broken, run_seed
+from tests.simulation.world import World
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "600"))
-CHUNK = 25
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "10000"))
+CHUNK = 50
 
 
 def _run(first: int) -> list[Broken]:
-    return [broken for seed in range(first, first + CHUNK) if (broken := run_seed(seed))]
+    return [broken for seed in range(first, min(first + CHUNK, SEEDS)) if (broken := run_seed(seed))]
 
 
 @pytest.mark.timeout(900)
@@ -24,21 +26,25 @@ def test_in_no_world_does_anything_happen_that_never_may() -> None:
     assert not broken, "\n".join(map(str, broken[:5]))
 
 
-def test_a_seed_decides_everything() -> None:
-    from tests.simulation.cluster import Cluster
+def test_a_seed_decides_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    worlds: list[World] = []
+    monkeypatch.setattr(seeds, "World", lambda seed: worlds.append(World(seed)) or worlds[-1])
 
-    traces = []
-    close = Cluster.close
+    run_seed(11)
+    run_seed(12)
+    run_seed(11)
 
-    def closed(cluster: Cluster) -> None:
-        traces.append(cluster.world.trace)
-        close(cluster)
+    assert worlds[0].trace == worlds[2].trace != worlds[1].trace
+    assert len(worlds[0].trace) > 5
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cluster, "close", closed)
-        run_seed(11)
-        run_seed(11)
 
-    assert traces[0] == traces[1]
-    assert len(traces[0]) > 5
-    assert INTERVAL > LEASE
+def test_what_a_process_raises_breaks_its_seed_and_names_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_asked: object, **_named: object) -> None:
+        raise KeyError("nobody expects this")
+
+    monkeypatch.setattr("tests.simulation.cluster.refresh_prices", fail)
+
+    broken = run_seed(1)
+
+    assert "KeyError: 'nobody expects this'" in str(broken)
+    assert "replay: python -m tests.simulation.seeds 1" in str(broken)

@@ -2,35 +2,13 @@
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-
-@dataclass(frozen=True)
-class Odds:
-    """How likely each misfortune is, every time a process waits for the outside."""
-
-    crash: float = 0.0
-    pause: float = 0.0
-    refused: float = 0.0
-    reply_lost: float = 0.0
-
-
-@dataclass(eq=False)
-class Process:
-    """One process of the cluster: all its strands stop, sleep and die together."""
-
-    name: str
-    alive: bool = True
-    stopped_until: float = 0.0
-    on_death: Callable[[], None] = lambda: None
-    faults: int = 0
-    peril: int = 0
-    """How many of its next steps are ten times as dangerous."""
+from tests.simulation.process import Odds, Process
 
 
 @dataclass
@@ -38,16 +16,13 @@ class World:
     """One run of the simulation. Strands are greenlets; only the hub, `run`, resumes them."""
 
     seed: int
-    odds: Odds = Odds()
+    odds: Odds = field(default_factory=Odds)
     now: float = 1_000_000.0
     random: Random = field(init=False)
     trace: list[str] = field(default_factory=list)
     over: bool = False
     watch: Callable[[Process, greenlet, str], None] = lambda _process, _strand, _where: None
     """Told whenever a strand waits for the outside, and where."""
-    after_commit: Callable[[], None] = lambda: None
-    """Told of every commit that the database did, whether or not its reply arrives."""
-    database_down_until: float = 0.0
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -56,6 +31,7 @@ class World:
         self._order = itertools.count()
         self._strands: dict[greenlet, Process] = {}
         self._failure: BaseException | None = None
+        self._until = self.now
 
     def note(self, what: str) -> None:
         """Write a line of what happened, for whoever replays the seed."""
@@ -70,7 +46,7 @@ class World:
             except GreenletExit:
                 pass
             except BaseException as error:  # noqa: BLE001 - handed to the hub, which ends the run
-                self._failure = error
+                self.stop(error)
 
         begun = greenlet(strand)
         self._strands[begun] = process
@@ -78,10 +54,10 @@ class World:
 
     def run(self, until: float) -> None:
         """Let the world go on until a time. Raises what a strand raised."""
+        self._until = until
         while self._agenda and self._agenda[0][0] <= until:
             at, _order, strand, process, nap = heapq.heappop(self._agenda)
             if not process.alive or strand.dead:
-                self._strands.pop(strand, None)
                 continue
             if nap != self._naps.get(strand, 0):
                 continue  # it was woken before
@@ -93,7 +69,7 @@ class World:
             strand.parent = getcurrent()
             strand.switch()
             if strand.dead:
-                self._strands.pop(strand, None)
+                del self._strands[strand], self._naps[strand]
             if self._failure is not None:
                 raise self._failure
         self.now = max(self.now, until)
@@ -103,7 +79,7 @@ class World:
         self._failure = self._failure or failure
 
     def end(self) -> None:
-        """Let every strand go, without its clean-up touching the world."""
+        """Let every strand go, those of the dead too, without its clean-up touching the world."""
         self.over = True
         for strand in list(self._strands):
             if not strand.dead and strand:
@@ -119,9 +95,17 @@ class World:
         """Let this strand wait."""
         self.leave_if_over()
         strand = getcurrent()
-        self._at(self.now + seconds, strand, self._strands[strand])
+        process, at = self._strands[strand], self.now + seconds
+        if self._nothing_before(at) and process.alive and process.stopped_until <= at:
+            self.now = at
+            return
+        self._at(at, strand, process)
         strand.parent.switch()
         self.leave_if_over()
+
+    def _nothing_before(self, at: float) -> bool:
+        """Whether the hub would resume the strand that asks next of all: then it may as well go on."""
+        return at <= self._until and self._failure is None and not (self._agenda and self._agenda[0][0] <= at)
 
     def leave_if_over(self) -> None:
         """End a strand that cleans up after the world has ended."""
@@ -143,10 +127,13 @@ class World:
 
     def befall(self, where: str) -> None:
         """Let time pass, and perhaps kill or stop the process that waits here."""
+        self.leave_if_over()
         process = self.process()
         self.watch(process, getcurrent(), where)
         draw = self.random.random()
-        if process.peril:
+        if process.spared:
+            process.spared -= 1
+        elif process.peril:
             process.peril -= 1
             draw /= 10
         if draw < self.odds.crash:
@@ -155,7 +142,7 @@ class World:
             self.kill(process)
             self.sleep(0)
         elif draw < self.odds.crash + self.odds.pause:
-            seconds = self.random.choice((5.0, 70.0, 150.0))
+            seconds = self.random.choice((5.0, 70.0, 150.0, 150.0))
             self.note(f"{process.name} is stopped for {seconds:g} s at {where}")
             process.faults += 1
             process.stopped_until = self.now + seconds
@@ -164,9 +151,10 @@ class World:
             self.sleep(self.random.random() * 0.05)
 
     def endanger(self, process: Process) -> None:
-        """Make a process's next steps dangerous at times: where something is at stake, look closer."""
+        """Make some of a process's next steps dangerous at times: look closer where something is at stake."""
         if self.random.random() < 0.5:
-            process.peril = self.random.randint(2, 8)
+            process.spared = self.random.choice((0, 1, 2, 3, 4, 4, 4, 5, 6))
+            process.peril = self.random.choice((1, 1, 2, 4))
 
     def fails(self, chance: float) -> bool:
         """Draw whether this goes wrong for the process that asks."""
@@ -174,31 +162,3 @@ class World:
         if failed:
             self.process().faults += 1
         return failed
-
-
-@dataclass(frozen=True)
-class VirtualClock:
-    """The clock of one process, which may run at its own offset."""
-
-    world: World
-
-    def monotonic(self) -> float:
-        """Give the world's time."""
-        return self.world.now
-
-    @contextmanager
-    def periodically(self, seconds: float, act: Callable[[], bool]) -> Iterator[None]:
-        """Act in a strand of its own, as the thread of the real clock does."""
-        stopped = False
-
-        def repeat() -> None:
-            while True:
-                self.world.sleep(seconds)
-                if stopped or not act():
-                    return
-
-        self.world.spawn(self.world.process(), repeat)
-        try:
-            yield
-        finally:
-            stopped = True

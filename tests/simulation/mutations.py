@@ -1,0 +1,145 @@
+"""The safeguards that can be taken out of a copy of the tree, each as exact replacements of its text."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class TextGoneError(Exception):
+    """The text that a mutation replaces does not stand in its file exactly once."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One replacement in one file of the tree."""
+
+    path: str
+    old: str
+    new: str
+
+    def apply(self, root: Path) -> None:
+        """Edit the file below `root`. Raises TextGoneError where the text is not there exactly once."""
+        text = (root / self.path).read_text()
+        if text.count(self.old) != 1:
+            raise TextGoneError(f"{self.path} has {text.count(self.old)} times: {self.old}")
+        (root / self.path).write_text(text.replace(self.old, self.new))
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A safeguard, and what takes it out. One that another stands behind need not be noticed alone."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    noticed: bool = True
+
+    def apply(self, root: Path) -> None:
+        """Take the safeguard out of the tree below `root`."""
+        for edit in self.edits:
+            edit.apply(root)
+
+
+FENCE = Edit("prices/runs.py", 'catalogue.c.fence == bindparam("run")', 'catalogue.c.id <= bindparam("run")')
+CLOSED = Edit("prices/commit.py", "if not closed:", "if False:")
+CHECK = Edit("prices/claim.py", "if unrenewed > self._lease:", "if False:")
+FRESH = Edit("prices/runs.py", "if not forced and freshness.is_fresh(", "if False and freshness.is_fresh(")
+MARK = Edit("prices/claim.py", "fresh_key if trust_marker and not force else None", "None")
+REDIS_LOCK = Edit(
+    "prices/lease.py",
+    "local holder = redis.call('GET', KEYS[1])\nif holder and holder ~= ARGV[1] then\n  local left",
+    "local holder = false\nredis.call('DEL', KEYS[1])\nif holder and holder ~= ARGV[1] then\n  local left",
+)
+RELEASE = Edit("prices/lease.py", "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n", "")
+RENEWAL = Edit("prices/lease.py", "if holder and holder ~= ARGV[1] then return 0 end\n", "")
+ANOTHER = Edit("prices/claim.py", "return before and self._redis_lost", "return False")
+BEATEN = 'connection.execute(_UPDATE_RUNNING_RUN, {"run": run_id, "heartbeat_at": now})'
+HEARTBEAT_STATE = Edit(
+    "prices/runs.py",
+    BEATEN,
+    "connection.execute(update(refresh_runs).where(refresh_runs.c.id == run_id).values(heartbeat_at=now))",
+)
+HEARTBEAT = Edit(
+    "prices/runs.py", BEATEN, 'connection.execute(_UPDATE_RUNNING_RUN, {"run": run_id, "state": RUNNING})'
+)
+TTL = Edit("prices/claim.py", "if self._clock.monotonic() >= self._ends_at:", "if False:")
+BUSY = Edit("prices/runs.py", "if abs(now - running.heartbeat_at) <= lease:", "if False:")
+DEAD = Edit("prices/runs.py", "if abs(now - running.heartbeat_at) <= lease:", "if True:")
+STASH = Edit("prices/refresh.py", "if there := shelf.get(state):", "if there := None:")
+STASH_REDIS = Edit(
+    "prices/stash.py",
+    "for put in (self._put_in_redis, self._put_in_database):",
+    "for put in (self._put_in_database,):",
+)
+STASH_DATABASE = Edit(
+    "prices/stash.py",
+    "for put in (self._put_in_redis, self._put_in_database):",
+    "for put in (self._put_in_redis,):",
+)
+AGE = Edit(
+    "prices/stash.py",
+    "return Received(gzip.decompress(found[0].packed), found[1])",
+    "return Received(gzip.decompress(found[0].packed))",
+)
+AFTER = Edit("prices/stash.py", " and found[0].run_id > committed", "")
+FORGET = Edit("prices/refresh.py", "    shelf.forget()\n", "")
+NOTE = Edit(
+    "tasks/timetable.py",
+    "        self._send()\n"
+    '        log.info("Sent the refresh that is due")\n'
+    "        self._note_sent(self._seen.now)",
+    "        self._note_sent(self._seen.now)\n        self._send()",
+)
+AGAIN = Edit("prices/freshness.py", "if sent_at is not None and not answered:", "if False:")
+HEIR = Edit(
+    "prices/freshness.py", "if dead_at is not None and (sent_at is None", "if False and (sent_at is None"
+)
+PUBLISH = Edit(
+    "prices/publication.py", "if there and there <= ahead and there > tonumber(ARGV[1]) then", "if false then"
+)
+CONFIRM = Edit("prices/publication.py", "if not there or there < tonumber(ARGV[1]) then", "if true then")
+REPAIR = Edit("tasks/timetable.py", '            self._try("publication", self._repair_publication)\n', "")
+READ_BACK = Edit("prices/lease.py", "            return self._read_back()", "            raise")
+DEGRADED = Edit("prices/claim.py", "        return None, True\n", "        raise\n")
+ONE_RUNNING = Edit(
+    "migrations/versions/20261121_01_catalogue_runs_and_prices.py",
+    '["state"],\n        unique=True,',
+    '["state"],\n        unique=False,',
+)
+RUNNING_ROW = Edit("prices/runs.py", "if running is not None:", "if False:")
+
+MUTATIONS = (
+    Mutation("the fence", (FENCE,), noticed=False),
+    Mutation("the commit's look at its own row", (CLOSED,), noticed=False),
+    Mutation("the fence, and the commit's look at its own row", (FENCE, CLOSED)),
+    Mutation("the holder's own lease", (CHECK,)),
+    Mutation("the fence, and the holder's own lease", (FENCE, CHECK)),
+    Mutation("the fence, the look at its own row, and the holder's own lease", (FENCE, CLOSED, CHECK)),
+    Mutation("freshness by the database", (FRESH,)),
+    Mutation("the mark of freshness in Redis", (MARK,), noticed=False),
+    Mutation("freshness, both ways", (FRESH, MARK)),
+    Mutation("the Redis lock", (REDIS_LOCK,), noticed=False),
+    Mutation("the owner check of the release", (RELEASE,)),
+    Mutation("the owner check of the renewal", (RENEWAL,)),
+    Mutation("ending when another holds the lock", (ANOTHER,)),
+    Mutation("the heartbeat's look at the run's state", (HEARTBEAT_STATE,)),
+    Mutation("the heartbeat", (HEARTBEAT,)),
+    Mutation("the cap on how long a claim may last", (TTL,)),
+    Mutation("waiting for a run that lives", (BUSY,)),
+    Mutation("taking over from a run that died", (DEAD,)),
+    Mutation("the stash", (STASH,)),
+    Mutation("the stash in Redis", (STASH_REDIS,)),
+    Mutation("the stash in the database", (STASH_DATABASE,)),
+    Mutation("the age of a stashed body", (AGE,)),
+    Mutation("passing over a stashed body that is committed", (AFTER,)),
+    Mutation("forgetting the stash after the commit", (FORGET,)),
+    Mutation("publish before reserve in beat", (NOTE,)),
+    Mutation("sending again what no run answered", (AGAIN,)),
+    Mutation("sending for a run that died", (HEIR,)),
+    Mutation("no older publication over a later one", (PUBLISH,)),
+    Mutation("no confirmation that sets the time back", (CONFIRM,)),
+    Mutation("beat's repair of the publication", (REPAIR,)),
+    Mutation("reading back after a lost reply", (READ_BACK,)),
+    Mutation("going on without Redis", (DEGRADED,)),
+    Mutation("the unique index of running rows", (ONE_RUNNING,), noticed=False),
+    Mutation("the running row as the judge", (RUNNING_ROW,)),
+    Mutation("the running row as the judge, and its unique index", (RUNNING_ROW, ONE_RUNNING)),
+)

@@ -1,0 +1,74 @@
+"""What the simulated Redis answers to our scripts and commands, a real one answers too."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from prices.lease import Barred, Holder, Lease, read_holder
+from prices.liveness import say_alive
+from prices.publication import Publication, Stamp, confirm, publish
+from prices.publisher import pack
+from prices.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY, make_redis
+from tests.simulation.client import SimRedis
+from tests.simulation.lua import sha_of
+from tests.simulation.process import Process
+from tests.simulation.redis import SimRedisServer
+from tests.simulation.world import World
+
+MINUTE = timedelta(minutes=1)
+NOON = datetime(1970, 1, 10, 12, tzinfo=UTC)  # before the time of any world
+ECHO = "return {KEYS[1], ARGV[1], redis.call('GET', KEYS[1])}"
+
+
+def live(redis: Any) -> list[Any]:
+    """Use whatever the house asks of Redis; give all answers that do not tell the time."""
+    mine, other = (Lease(redis, LOCK_KEY, name, lease=MINUTE) for name in ("mine", "other"))
+    bodies = Publication(3, pack(b"[]"), pack(b"{}"))
+    earlier, later = Stamp("a", NOON), Stamp("b", NOON + MINUTE)
+    told = [
+        mine.take(),
+        other.take(),
+        other.release(),
+        other.renew(),
+        mine.renew(),
+        read_holder(redis, LOCK_KEY),
+    ]
+    told += [confirm(redis, later, 3, MINUTE), publish(redis, later, bodies, MINUTE)]
+    told += [publish(redis, earlier, bodies, MINUTE), confirm(redis, later, 3, MINUTE), redis.get(FRESH_KEY)]
+    told += [mine.release(), mine.release(), mine.take(unless=FRESH_KEY), other.renew(), mine.renew()]
+    told += [
+        say_alive(redis, "beat", "one"),
+        redis.set(PAYLOAD_KEY, b"body", px=MINUTE),
+        redis.get(PAYLOAD_KEY),
+    ]
+    told += [redis.delete(PAYLOAD_KEY), redis.delete(PAYLOAD_KEY), redis.get(PAYLOAD_KEY)]
+    try:
+        redis.evalsha(sha_of(ECHO), 1, PAYLOAD_KEY, 7)
+    except NoScriptError:
+        told += [redis.script_load(ECHO), redis.evalsha(sha_of(ECHO), 1, LOCK_KEY, 7)]
+    return [_timeless(answer) for answer in told]
+
+
+def _timeless(answer: Any) -> Any:
+    if isinstance(answer, Holder):
+        return answer.token
+    return answer.value if isinstance(answer, Barred) else answer
+
+
+def in_a_world() -> list[Any]:
+    world, told = World(1), []
+    client = SimRedis(SimRedisServer(world, lambda *_change: None))
+    world.spawn(Process("one"), lambda: told.extend(live(client)))
+    world.run(world.now + 10)
+    return told
+
+
+def test_the_simulated_redis_answers_as_a_real_one(redis_url: str) -> None:
+    with closing(make_redis(redis_url)) as real:
+        real.script_flush()
+        answers = live(real)
+
+    assert in_a_world() == answers
+    assert len(answers) == 24
