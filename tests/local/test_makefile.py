@@ -35,6 +35,7 @@ def test_a_bare_make_lists_every_verb_with_its_help(installed: Checkout) -> None
         "test",
         "check",
         "bench",
+        "faults",
         "pictures",
         "requirements",
         "clean",
