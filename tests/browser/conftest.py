@@ -45,28 +45,30 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             env={**environ, **site.env},
         )
         try:
-            _wait_until_alive(port, process)
+            _wait_until_ready(port, process)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
             process.wait(15)
 
 
-def _wait_until_alive(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
-    while True:
-        connection = HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/healthz")
-            connection.getresponse().read()
-        except OSError:
-            assert process.poll() is None, "the web process ended"
-            assert time.monotonic() < deadline, "the web process does not answer"
-            time.sleep(0.05)
-        else:
-            return
-        finally:
-            connection.close()
+    while not _is_ready(port):
+        assert process.poll() is None, "the web process ended"
+        assert time.monotonic() < deadline, "the web process does not get ready"
+        time.sleep(0.05)
+
+
+def _is_ready(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 @pytest.fixture(scope="package")

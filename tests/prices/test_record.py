@@ -20,6 +20,7 @@ from prices.models import (
     price_intervals,
     revisions,
 )
+from prices.rates import rates_at
 from prices.record import REVERTED_WITHIN
 from tests.prices.ledger import fill
 from tests.prices.lists import model
@@ -101,9 +102,9 @@ def test_a_base_price_that_is_learned_counts_for_all_the_time_that_it_was_hidden
     fill(engine, model("a/one", prompt="2", pricing=siesta), at=after)
     with reading(engine) as connection:
         ((known,), (then,)) = (history.prices(connection, revision, at=between) for revision in (2, 1))
-    assert (known.schedule.in_force(between)["prompt"].text, known.valid_from) == ("2", within)
-    assert "prompt" not in then.schedule.in_force(between)
-    assert known.schedule.in_force(within)["prompt"].text == "1"
+    assert (rates_at(known.schedule, between, 0).known["prompt"].text, known.valid_from) == ("2", within)
+    assert "prompt" not in rates_at(then.schedule, between, 0).known
+    assert rates_at(known.schedule, within, 0).known["prompt"].text == "1"
 
 
 def test_attributes_are_written_when_they_change_and_when_a_model_comes(engine: Engine) -> None:

@@ -60,7 +60,7 @@ def address(filled: Site) -> Iterator[str]:
 
     def answers() -> bool:
         try:
-            return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=1).ok
+            return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=1).ok
         except requests.RequestException:
             return False
 
