@@ -14,13 +14,17 @@ _observer = Process("observer")
 
 
 def expect_another_try(cluster: Cluster, process: Process) -> None:
-    """A send that failed is tried again soon, by a beat that nothing else befalls."""
+    """A send that failed is tried again soon, by a beat that nothing else befalls, unless a run that was on its
+    way has made the prices fresh meanwhile.
+    """
     tries, faults, runs = cluster.tries_to_send, process.faults, _runs(cluster)
 
     def look_back() -> None:
         untouched = process.alive and process.faults == faults and _runs(cluster) == runs
         leads = process.name in str(cluster.server.peek(BEAT_LEADER_KEY.encode()))
-        if untouched and leads and cluster.tries_to_send == tries:
+        refreshed_at = cluster.watch.refreshed_at
+        fresh = refreshed_at is not None and cluster.world.now - refreshed_at < cluster.watch.window
+        if untouched and leads and not fresh and cluster.tries_to_send == tries:
             cluster.watch.broken(f"{process.name} forgot a refresh that it could not send")
 
     cluster.world.spawn(_observer, look_back, 3 * LOOK_SECONDS)
