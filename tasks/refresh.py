@@ -1,13 +1,13 @@
 """The task that refreshes the prices: a name, its options and one call."""
 
 from functools import cache
+from typing import Any
 
 from celery import Task, shared_task
 
 from prices import refresh
 from prices.errors import PricesError
 from prices.services import Services
-from tasks.results import TaskResult
 from tasks.retries import MAX_RETRIES, countdown
 
 
@@ -18,7 +18,7 @@ def services() -> Services:
 
 
 @shared_task(name="refresh_prices", bind=True, max_retries=MAX_RETRIES, throws=(PricesError,))
-def refresh_prices(self: Task, *, force: bool = False) -> TaskResult:
+def refresh_prices(self: Task, *, force: bool = False) -> dict[str, Any]:
     """Refresh the prices if they are due; `force` passes over freshness, never over the claim.
 
     A failure is tried again later; a forced one is not, because somebody waits for the answer.
@@ -38,4 +38,4 @@ def refresh_prices(self: Task, *, force: bool = False) -> TaskResult:
         raise self.retry(
             exc=failure, countdown=countdown(self.request.retries, failure.retry_after)
         ) from None
-    return TaskResult(done.to_builtins())
+    return done.to_builtins()
