@@ -51,10 +51,6 @@ class Change:
     before: str | None = None
     after: str | None = None
 
-    def is_of_the_same_thing_as(self, other: "Change") -> bool:
-        """Whether both speak of one dimension, of the overrides, of one attribute, or of coming and going."""
-        return self.part == other.part
-
     def undoes(self, earlier: "Change") -> bool:
         """Whether this change takes the same thing back to what it was before an earlier one."""
         if ChangeKind.REMOVED in (self.kind, earlier.kind):

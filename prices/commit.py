@@ -15,9 +15,10 @@ from prices.errors import ClaimLostError
 from prices.guards import Guards
 from prices.models import catalogue, received_bodies, revisions
 from prices.openrouter import OpenRouterList
-from prices.record import Revision, record
+from prices.record import record
+from prices.recording import Revision
 from prices.runs import finish_run, pass_fence
-from prices.stash import Received
+from prices.shelf import Received
 
 MAX_NAMED_ROWS = 50
 """How many skipped rows a run names; the count is always whole."""

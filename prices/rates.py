@@ -73,7 +73,7 @@ def _holds(entry: Override, at: datetime, prompt_tokens: int, requests: int) -> 
     Such are a condition that we do not know, a value that is no number, and the size of each prompt
     where only the sum over several requests is known.
     """
-    holds: bool | None = entry.in_force(at) or False
+    holds: bool | None = entry.in_force(at)
     for name, value in entry.conditions if holds else ():
         if name not in CONDITIONS or not is_number(value):
             holds = None

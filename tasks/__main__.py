@@ -17,7 +17,8 @@ from prices import health
 from prices.errors import PricesError
 from prices.lock_admin import break_lock, show_lock
 from prices.logs import configure_logs
-from prices.refresh import Refresh, RefreshFailedError, refresh_prices
+from prices.outcome import Refresh, RefreshFailedError
+from prices.refresh import refresh_prices
 from prices.replay import captures_in, replay
 from prices.services import Services
 

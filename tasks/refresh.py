@@ -7,6 +7,7 @@ from celery import Task, shared_task
 
 from prices import refresh
 from prices.errors import PricesError
+from prices.outcome import RefreshFailedError
 from prices.services import Services
 from tasks.retries import MAX_RETRIES, countdown
 
@@ -32,7 +33,7 @@ def refresh_prices(self: Task, *, force: bool = False) -> dict[str, Any]:
             force=force,
             trust_marker=True,
         )
-    except refresh.RefreshFailedError as failure:
+    except RefreshFailedError as failure:
         if force:
             raise
         raise self.retry(

@@ -10,7 +10,7 @@ from prices.database import reading, utc_now, writing
 from prices.guards import Guards
 from prices.openrouter import parse
 from prices.runs import Busy, Fresh, Started, start_run
-from prices.stash import Received
+from prices.shelf import Received
 from tests.prices.lists import body
 
 INTERVAL = timedelta(hours=3)

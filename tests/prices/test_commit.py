@@ -25,7 +25,8 @@ from prices.models import (
 )
 from prices.openrouter import parse
 from prices.runs import finish_run
-from prices.stash import Received, Stash
+from prices.shelf import Received
+from prices.stash import Stash
 from tests.prices.ledger import LEASE, ago, fill, started
 from tests.prices.lists import body, model
 

@@ -10,10 +10,11 @@ from sqlalchemy import update
 from prices import publisher
 from prices.database import make_engine, reading, utc_now, writing
 from prices.models import catalogue
+from prices.outcome import Refresh, RefreshFailedError
 from prices.publication import publish, read_publication
 from prices.publisher import make_publication, publish_current
 from prices.redis_client import FRESH_KEY, LOCK_KEY
-from prices.refresh import Refresh, RefreshFailedError, refresh_prices
+from prices.refresh import refresh_prices
 from prices.services import Services
 from tests.prices.commands import commands_of
 from tests.prices.ledger import INTERVAL, fill

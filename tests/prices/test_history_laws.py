@@ -23,7 +23,7 @@ from prices.language_model import LanguageModel
 from prices.openrouter import OpenRouterList, parse
 from prices.queries import catalogue_state
 from prices.schedule import PriceSchedule
-from prices.stash import Received
+from prices.shelf import Received
 from tests.prices.ledger import started
 from tests.prices.lists import body, listed
 

@@ -16,9 +16,10 @@ from prices.database import reading, writing
 from prices.errors import DatabaseUnavailableError
 from prices.guards import Guards
 from prices.models import catalogue, price_holds
+from prices.outcome import Refresh, RefreshFailedError
 from prices.publisher import make_publication
 from prices.queries import catalogue_state, holds
-from prices.refresh import Refresh, RefreshFailedError, refresh_prices
+from prices.refresh import refresh_prices
 from prices.services import Services
 from prices.snapshot import Snapshot
 from tests.openrouter_standin.client import Standin
@@ -120,6 +121,16 @@ def test_while_a_price_is_held_the_rest_of_the_document_is_what_upstream_says(en
         ("attributes", "name", NOON + 3 * HOUR),
         ("attributes", "context_length", NOON + 3 * HOUR),
     ]
+
+
+def test_what_was_not_held_changed_when_it_was_said(engine: Engine) -> None:
+    hear(engine, *USUAL)
+    hear(engine, *with_odd(FREE_NOW), hours=3)
+    hear(engine, *with_odd(FREE_NOW, more={"name": "Renamed"}), hours=6)
+    assert set(kinds(engine, "a/paid")) == {
+        ("became_free", "prompt", NOON + 3 * HOUR),
+        ("attributes", "name", NOON + 6 * HOUR),
+    }
 
 
 def test_the_second_time_it_is_believed_and_was_valid_from_the_first(engine: Engine) -> None:

@@ -15,7 +15,7 @@ from prices.models import refresh_runs
 from prices.openrouter import parse
 from prices.redis_client import LOCK_KEY, make_redis
 from prices.services import Services
-from prices.stash import Received
+from prices.shelf import Received
 from tests.prices.ledger import LEASE, started
 from tests.prices.lists import body, model
 

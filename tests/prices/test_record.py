@@ -9,6 +9,7 @@ from sqlalchemy import Engine, Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from prices import history
+from prices.change_log import REVERTED_WITHIN
 from prices.changes import ChangeKind
 from prices.database import reading, writing
 from prices.guards import Guards
@@ -21,7 +22,6 @@ from prices.models import (
     revisions,
 )
 from prices.rates import rates_at
-from prices.record import REVERTED_WITHIN
 from tests.prices.ledger import fill
 from tests.prices.lists import model
 

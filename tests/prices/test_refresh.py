@@ -13,9 +13,10 @@ from prices.database import make_engine, reading, utc_now, writing
 from prices.errors import DatabaseUnavailableError
 from prices.lease import Lease, make_token
 from prices.models import catalogue, price_intervals, received_bodies, refresh_runs
+from prices.outcome import RefreshFailedError
 from prices.publication import read_publication
 from prices.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY, make_redis
-from prices.refresh import RefreshFailedError, refresh_prices
+from prices.refresh import refresh_prices
 from prices.services import Services
 from prices.settings import Settings
 from tests.openrouter_standin.client import Standin

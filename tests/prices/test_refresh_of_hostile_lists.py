@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from prices.outcome import RefreshFailedError
 from prices.publication import read_publication
 from prices.redis_client import PAYLOAD_KEY
-from prices.refresh import RefreshFailedError, refresh_prices
+from prices.refresh import refresh_prices
 from prices.services import Services
 from tests.openrouter_standin.client import Standin
 from tests.prices.lists import body, model

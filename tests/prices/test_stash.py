@@ -16,7 +16,8 @@ from prices.errors import DatabaseUnavailableError, PricesError
 from prices.models import received_bodies
 from prices.queries import CatalogueState
 from prices.redis_client import PAYLOAD_KEY
-from prices.stash import GivenBody, Received, Stash, StashedBody
+from prices.shelf import GivenBody, Received
+from prices.stash import Stash, StashedBody
 
 SOURCE = "https://openrouter.ai/api/v1"
 BODY = b'{"data":[1,2,3]}' * 100

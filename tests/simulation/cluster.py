@@ -11,8 +11,9 @@ import msgspec
 from greenlet import getcurrent
 
 from prices.errors import UpstreamError
+from prices.outcome import RefreshFailedError
 from prices.redis_client import LOCK_KEY
-from prices.refresh import RefreshFailedError, refresh_prices
+from prices.refresh import refresh_prices
 from prices.services import Services
 from prices.settings import Settings
 from tasks.retries import MAX_RETRIES, countdown

@@ -8,7 +8,8 @@ from unittest import mock
 from flask.testing import FlaskClient
 
 import deploy_migrations
-from prices.refresh import Refresh, refresh_prices
+from prices.outcome import Refresh
+from prices.refresh import refresh_prices
 from prices.services import Services
 from prices.settings import Settings
 from tests.openrouter_standin.client import Standin

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from prices.refresh import RefreshFailedError
+from prices.outcome import RefreshFailedError
 from tests.openrouter_standin.client import Standin
 from tests.web.site import Site
 from web import pages

@@ -1,0 +1,65 @@
+"""Writes the changes that a revision brings."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select
+
+from prices.catalogue_diff import ModelDiff
+from prices.changes import Change, ChangeKind
+from prices.models import price_changes
+from prices.recording import Revision, batches, insert_rows
+
+REVERTED_WITHIN = timedelta(hours=24)
+"""A change that takes back one of the last so many hours names it."""
+
+
+def write_changes(
+    connection: Connection, revision: Revision, models: Sequence[ModelDiff], ids: dict[str, int]
+) -> None:
+    """Write what changed since when, and which change of late each takes back."""
+    found = [
+        (ids[diff.slug], change, _began(change, diff) or revision.at)
+        for diff in models
+        for change in diff.changes
+    ]
+    recent = _recent_changes(connection, revision, {model_id for model_id, _change, _at in found})
+    rows = [
+        {
+            "revision": revision.number,
+            "model_id": model_id,
+            "kind": str(change.kind),
+            "part": change.part,
+            "before": change.before,
+            "after": change.after,
+            "at": at,
+            "reverts": _reverted(change, recent.get(model_id, [])),
+        }
+        for model_id, change, at in found
+    ]
+    insert_rows(connection, price_changes, rows)
+
+
+def _began(change: Change, diff: ModelDiff) -> datetime | None:
+    """Give when a change that was held began, None where it was not: attributes never are."""
+    return None if change.kind is ChangeKind.ATTRIBUTES else diff.since
+
+
+def _recent_changes(
+    connection: Connection, revision: Revision, model_ids: set[int]
+) -> dict[int, list[tuple[int, Change]]]:
+    """Give the changes of the last day by model, the newest first."""
+    row = price_changes.c
+    recent: dict[int, list[tuple[int, Change]]] = {}
+    for numbers in batches(sorted(model_ids)):
+        query = select(price_changes).where(row.model_id.in_(numbers), row.at > revision.at - REVERTED_WITHIN)
+        for told in connection.execute(query.order_by(row.id.desc())):
+            change = Change(ChangeKind(told.kind), told.part, told.before, told.after)
+            recent.setdefault(told.model_id, []).append((told.id, change))
+    return recent
+
+
+def _reverted(change: Change, recent: Iterable[tuple[int, Change]]) -> int | None:
+    """Give the last change of the same thing, if this one undoes it."""
+    last = next((told for told in recent if told[1].part == change.part), None)
+    return last[0] if last and change.undoes(last[1]) else None

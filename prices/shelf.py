@@ -1,0 +1,59 @@
+"""Where a refresh finds a body that nobody has to fetch: received by an earlier run, or given by hand."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from prices.errors import PricesError
+from prices.queries import CatalogueState
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A body as it was received: when (UTC, None for just now), and the seconds that the fetch took."""
+
+    body: bytes
+    at: datetime | None = None
+    fetch_seconds: float = 0.0
+
+
+class Shelf(Protocol):
+    """Where a refresh looks for a body before it fetches one, and keeps the one that it fetched."""
+
+    def get(self, state: CatalogueState) -> Received | None:
+        """Give a body that the catalogue in this state does not know yet."""
+        ...
+
+    def put(self, run_id: int, body: bytes) -> None:
+        """Keep a body until it is committed."""
+        ...
+
+    def forget(self) -> None:
+        """Forget a body that is committed."""
+        ...
+
+    def reject(self) -> None:
+        """Forget a body that is no price list."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBody:
+    """A shelf with one body, which its owner keeps: nothing is fetched."""
+
+    received: Received
+
+    def get(self, state: CatalogueState) -> Received:
+        """Give the body. Raises PricesError when the catalogue is newer: history has one direction."""
+        if state.refreshed_at and self.received.at and self.received.at <= state.refreshed_at:
+            raise PricesError(f"the catalogue is of {state.refreshed_at:%Y-%m-%d %H:%M:%S} UTC already")
+        return self.received
+
+    def put(self, run_id: int, body: bytes) -> None:
+        """Nothing is kept."""
+
+    def forget(self) -> None:
+        """Nothing is kept."""
+
+    def reject(self) -> None:
+        """Nothing is kept."""
