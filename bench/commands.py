@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 from redis import Redis
 
-BEGINNING, END = "ECHO the beginning", "ECHO the end"
+from tests.prices.commands import commands_of
 
 
 def commands_per_act(redis: Redis, act: Callable[[], object], times: int = 20) -> float:
@@ -20,14 +20,4 @@ def commands_per_act(redis: Redis, act: Callable[[], object], times: int = 20) -
 
 def commands_meanwhile(redis: Redis, act: Callable[[], object], ignoring: Collection[str] = ()) -> int:
     """Count what all clients send while something is done, but for the commands of the given names."""
-    with redis.monitor() as monitor:
-        redis.echo("the beginning")  # the client has a second connection open from here on
-        act()
-        redis.echo("the end")
-        sent: list[str] = []
-        while not sent or sent[-1] != END:
-            told = monitor.next_command()
-            if told["client_type"] != "lua":
-                sent.append(told["command"])
-    counted = sent[sent.index(BEGINNING) + 1 : -1]
-    return sum(command.split(" ", 1)[0] not in ignoring for command in counted)
+    return sum(name not in ignoring for name in commands_of(redis, act))

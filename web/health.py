@@ -25,8 +25,10 @@ def ready() -> Response:
 
 def report() -> Response:
     """Give the full report; 503 when the service is unhealthy."""
+    from prices.health import UNHEALTHY
+
     told = get_health_check_data()
-    return _json(told, 503 if told["status"] == "unhealthy" else 200)
+    return _json(told, 503 if told["status"] == UNHEALTHY else 200)
 
 
 def get_health_check_data() -> dict[str, Any]:

@@ -89,7 +89,7 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     contexts = []
 
     def open_page(path: str = "/", **options: object) -> Page:
-        context = browser.new_context(**options)  # type: ignore[arg-type]
+        context = browser.new_context(**options)  # type: ignore[arg-type]  # as the caller knows them
         contexts.append(context)
         context.add_init_script(TELL_VIOLATIONS)
         page = context.new_page()

@@ -34,7 +34,7 @@ def stores(
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     # The log's settings belong to the process, and this one is pytest's.
-    monkeypatch.setattr("tasks.__main__.configure_logs", lambda *_given: None)
+    monkeypatch.setattr("tasks.commands.configure_logs", lambda *_given: None)
     assert deploy_migrations.main([]) == 0
     capsys.readouterr()
     return make_services(Settings.from_env(env))

@@ -13,9 +13,9 @@ from prices.cost import cost_of
 from prices.database import utc_now
 from prices.errors import UsageError
 from prices.formats import pricebeat
-from prices.queries import catalogue_state
 from prices.schedule import PriceSchedule
 from web.api.parameters import parsed_moment
+from web.api.past import answering_revision
 from web.context import current_snapshot, web_context
 from web.questions import ask
 
@@ -85,13 +85,8 @@ def _now(model: str) -> tuple[PriceSchedule, int, datetime]:
 def _past(
     connection: Connection, model: str, at: datetime | None, revision: int | None
 ) -> tuple[PriceSchedule, int, datetime]:
-    now, newest = utc_now(connection), catalogue_state(connection).revision
-    if revision is not None and revision > newest:
-        raise NotFound(f"revision {revision} is not there yet, the newest is {newest}")
-    if at is not None and at > now:
-        raise BadRequest("at lies in the future: what a price will be is not known")
-    said_by = newest if revision is None else revision
+    said_by = answering_revision(connection, at, revision)
     known = history.prices(connection, said_by, at=at, slug=model)
     if not known:
         raise NotFound(f"{model[:80]!r} was not listed then")
-    return known[0].schedule, said_by, at or now
+    return known[0].schedule, said_by, at or utc_now(connection)

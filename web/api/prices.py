@@ -5,14 +5,14 @@ from datetime import datetime
 import msgspec
 from flask import Response, request
 from sqlalchemy import Connection
-from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import NotFound
 
 from prices import history
-from prices.database import utc_now
 from prices.formats import pricebeat
 from prices.known import KnownPrice
 from prices.queries import catalogue_state
 from web.api.parameters import moment, only, whole_number
+from web.api.past import answering_revision
 from web.context import current_snapshot, web_context
 from web.questions import ask
 from web.responses import json_response, past_response
@@ -71,15 +71,10 @@ def _asks_for_the_past() -> bool:
 
 def _past(slug: str | None) -> tuple[datetime | None, int, list[KnownPrice]]:
     """Read what `at` and `revision` ask for. Raises BadRequest or NotFound that names the parameter."""
-    at, asked = moment("at"), whole_number("revision", 0, 1, MAX_REVISION)
+    at, named = moment("at"), whole_number("revision", 0, 1, MAX_REVISION) or None
 
     def past(connection: Connection) -> tuple[datetime | None, int, list[KnownPrice]]:
-        newest = catalogue_state(connection).revision
-        if asked > newest:
-            raise NotFound(f"revision {asked} is not there yet, the newest is {newest}")
-        if at and at > utc_now(connection):
-            raise BadRequest("at lies in the future: what a price will be is not known")
-        revision = asked or newest
+        revision = answering_revision(connection, at, named)
         return at, revision, history.prices(connection, revision, at=at, slug=slug)
 
     return ask(past)
