@@ -7,11 +7,20 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-from bench import claim, failover, history, peers, queue
+from bench import claim, failover, history, peers, propagation, queue, refresh, serve, start
 from local.redis_server import find_redis_server
 from prices.settings import ROOT
 
-MEASUREMENTS = {"claim": claim, "queue": queue, "failover": failover, "history": history}
+MEASUREMENTS = {
+    "claim": claim,
+    "queue": queue,
+    "failover": failover,
+    "history": history,
+    "start": start,
+    "serve": serve,
+    "refresh": refresh,
+    "propagation": propagation,
+}
 PACKAGES = ("redis", "celery", "sqlalchemy", "flask", "granian", "msgspec", *peers.PACKAGES)
 HEAD = ("| claim | what | median | ratio | commands |", "|---|---|---:|---:|---:|")
 READING = """\

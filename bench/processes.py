@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -35,6 +35,11 @@ class Started:
         """Wait until it has written a text; raises TimeoutError with what it wrote last instead."""
         wait_until(lambda: self.has_said(text), lambda: self._log.read_text(errors="replace")[-2000:])
 
+    @property
+    def pid(self) -> int:
+        """The process, which leads a group of the same number."""
+        return self._process.pid
+
     def kill(self) -> None:
         """End it as a crash of its host does."""
         with contextlib.suppress(ProcessLookupError):
@@ -58,7 +63,7 @@ class Site:
             **self.env,
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
         }
-        self._folder, self._guardian = folder, guardian
+        self.folder, self._guardian = folder, guardian
         self._commands = read_procfile(ROOT / "Procfile")
         self._count = 0
 
@@ -68,17 +73,28 @@ class Site:
         if release.wait():
             raise RuntimeError("the release step failed")
 
-    def start(self, kind: str, *, app: str = "tasks", more: str = "") -> Started:
-        """Start the Procfile's process of a kind; `app` replaces the application, `more` is added."""
-        command = self._commands[kind].replace("-A tasks", f"-A {app}") + more
-        self._count += 1
-        log = self._folder / f"{kind}-{self._count}.log"
-        with log.open("wb") as output:
-            return Started(self._start(command, output), log)
+    def start(
+        self, kind: str, *, app: str = "tasks", more: str = "", command: str | None = None, **settings: str
+    ) -> Started:
+        """Start the Procfile's process of a kind; `app` replaces the application, `more` is added.
 
-    def _start(self, command: str, output: int | IO[bytes] = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-        shell: Sequence[str] = ["/bin/sh", "-c", without_shell(command, path=self._all_env["PATH"])]
-        return self._guardian.spawn(shell, output=output, cwd=ROOT, env=self._all_env)
+        `command` replaces the whole line, `settings` are variables of this process alone.
+        """
+        command = command or self._commands[kind].replace("-A tasks", f"-A {app}") + more
+        self._count += 1
+        log = self.folder / f"{kind}-{self._count}.log"
+        with log.open("wb") as output:
+            return Started(self._start(command, output, settings), log)
+
+    def _start(
+        self,
+        command: str,
+        output: int | IO[bytes] = subprocess.DEVNULL,
+        settings: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        env = {**self._all_env, **(settings or {})}
+        shell: Sequence[str] = ["/bin/sh", "-c", without_shell(command, path=env["PATH"])]
+        return self._guardian.spawn(shell, output=output, cwd=ROOT, env=env)
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Act = Callable[[], object]
-Unit = Literal["µs", "per second", "leases", "MiB"]
-_DECIMALS: Final[dict[Unit, int]] = {"µs": 0, "per second": 0, "leases": 2, "MiB": 1}
+Unit = Literal["µs", "ms", "s", "per second", "leases", "MiB"]
+_DECIMALS: Final[dict[Unit, int]] = {"µs": 0, "ms": 1, "s": 2, "per second": 0, "leases": 2, "MiB": 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,16 +17,15 @@ class Attributes(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, slug: str, document: bytes) -> Self:
         """Read upstream's JSON of a model; what is not of the expected kind counts as not said."""
-        told = msgspec.json.decode(document)
-        name, length = told.get("name"), told.get("context_length")
-        architecture = told.get("architecture")
-        architecture = architecture if isinstance(architecture, dict) else {}
+        told = _decode(document)
+        name, length = told.name, told.context_length
+        architecture = told.architecture if isinstance(told.architecture, dict) else {}
         return cls(
             name if isinstance(name, str) and name else slug,
             length if isinstance(length, int) and not isinstance(length, bool) else None,
             _texts(architecture.get("input_modalities")),
             _texts(architecture.get("output_modalities")),
-            "reasoning" in _texts(told.get("supported_parameters")),
+            isinstance(told.supported_parameters, list) and "reasoning" in told.supported_parameters,
         )
 
     @classmethod
@@ -37,6 +36,16 @@ class Attributes(msgspec.Struct, frozen=True):
     def to_json(self) -> str:
         """Write one text for one value."""
         return msgspec.json.encode(self).decode()
+
+
+class _Told(msgspec.Struct):
+    name: Any = None
+    context_length: Any = None
+    architecture: Any = None
+    supported_parameters: Any = None
+
+
+_decode = msgspec.json.Decoder(_Told).decode
 
 
 def _texts(told: Any) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """Writes the changes that a revision brings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from prices.catalogue_diff import ModelDiff
 from prices.changes import Change, ChangeKind
@@ -33,7 +33,7 @@ def write_changes(
             "before": change.before,
             "after": change.after,
             "at": at,
-            "reverts": _reverted(change, recent.get(model_id, [])),
+            "reverts": _reverted(change, recent.get(model_id, {})),
         }
         for model_id, change, at in found
     ]
@@ -47,19 +47,21 @@ def _began(change: Change, diff: ModelDiff) -> datetime | None:
 
 def _recent_changes(
     connection: Connection, revision: Revision, model_ids: set[int]
-) -> dict[int, list[tuple[int, Change]]]:
-    """Give the changes of the last day by model, the newest first."""
+) -> dict[int, dict[str | None, tuple[int, Change]]]:
+    """Give the newest change of each part, of the last day, by model."""
     row = price_changes.c
-    recent: dict[int, list[tuple[int, Change]]] = {}
+    recent: dict[int, dict[str | None, tuple[int, Change]]] = {}
     for numbers in batches(sorted(model_ids)):
-        query = select(price_changes).where(row.model_id.in_(numbers), row.at > revision.at - REVERTED_WITHIN)
-        for told in connection.execute(query.order_by(row.id.desc())):
+        late = (row.model_id.in_(numbers), row.at > revision.at - REVERTED_WITHIN)
+        newest = select(func.max(row.id)).where(*late).group_by(row.model_id, row.part)
+        query = select(row.id, row.model_id, row.kind, row.part, row.before, row.after)
+        for told in connection.execute(query.where(row.id.in_(newest))):
             change = Change(ChangeKind(told.kind), told.part, told.before, told.after)
-            recent.setdefault(told.model_id, []).append((told.id, change))
+            recent.setdefault(told.model_id, {})[told.part] = (told.id, change)
     return recent
 
 
-def _reverted(change: Change, recent: Iterable[tuple[int, Change]]) -> int | None:
-    """Give the last change of the same thing, if this one undoes it."""
-    last = next((told for told in recent if told[1].part == change.part), None)
+def _reverted(change: Change, recent: Mapping[str | None, tuple[int, Change]]) -> int | None:
+    """Give the last change of the same part, if this one undoes it."""
+    last = recent.get(change.part)
     return last[0] if last and change.undoes(last[1]) else None

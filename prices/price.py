@@ -5,9 +5,10 @@ OpenRouter's models API, https://openrouter.ai/docs/api-reference/models/get-mod
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from enum import StrEnum
+from functools import lru_cache
 
 from prices.errors import PriceError
 
@@ -37,44 +38,58 @@ class PriceState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, order=False)
+@dataclass(frozen=True, slots=True)
 class Price:
-    """USD for one unit, with upstream's own text; `-1` is not an amount but says "dynamic"."""
+    """USD for one unit, with upstream's own text; `-1` is not an amount but says "dynamic".
+
+    `amount` is USD per unit, None where the router decides.
+    """
 
     text: str
+    amount: Decimal | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "amount", None if self.text == "-1" else Decimal(self.text))
 
     @classmethod
     def parse(cls, value: object) -> "Price":
         """Read upstream's string or number; "-0" is "0". Raises PriceError for anything else."""
         if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
             raise PriceError(f"{shown(value)} is not a price")
-        if len(text := str(value)) > MAX_TEXT:
-            raise PriceError(f"{shown(value)} is longer than a price can be")
         try:
-            amount = Decimal(text)
-        except InvalidOperation:
-            raise PriceError(f"{shown(value)} is not a decimal number") from None
-        if not amount.is_finite() or not text.isascii() or "_" in text or text != text.strip():
-            raise PriceError(f"{shown(value)} is not a decimal number")
-        if amount == 0:
-            return cls("0")
-        if amount == -1:
-            return cls("-1")
-        if amount < 0:
-            raise PriceError(f"{shown(value)} is a negative price")
-        if not -MAX_DIGITS < amount.adjusted() < MAX_DIGITS:
-            raise PriceError(f"{shown(value)} is beyond any price")
-        return cls(text if set(text) <= set("0123456789.") else f"{amount:f}")
+            return _from_text(str(value))
+        except PriceError as error:
+            raise PriceError(f"{shown(value)} {error}") from None
 
     @property
     def state(self) -> PriceState:
         """Free, dynamic or priced."""
-        return {"0": PriceState.FREE, "-1": PriceState.DYNAMIC}.get(self.text, PriceState.PRICED)
+        return _STATES.get(self.text, PriceState.PRICED)
 
-    @property
-    def amount(self) -> Decimal | None:
-        """USD per unit; None where the router decides."""
-        return None if self.text == "-1" else Decimal(self.text)
+
+_STATES = {"0": PriceState.FREE, "-1": PriceState.DYNAMIC}
+
+
+@lru_cache(maxsize=4096)
+def _from_text(text: str) -> Price:
+    """Read a price's text; a list has many prices and few different ones. Raises PriceError: what it is."""
+    if len(text) > MAX_TEXT:
+        raise PriceError("is longer than a price can be")
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise PriceError("is not a decimal number") from None
+    if not amount.is_finite() or not text.isascii() or "_" in text or text != text.strip():
+        raise PriceError("is not a decimal number")
+    if amount == 0:
+        return Price("0")
+    if amount == -1:
+        return Price("-1")
+    if amount < 0:
+        raise PriceError("is a negative price")
+    if not -MAX_DIGITS < amount.adjusted() < MAX_DIGITS:
+        raise PriceError("is beyond any price")
+    return Price(text if set(text) <= set("0123456789.") else f"{amount:f}")
 
 
 def shown(value: object) -> str:

@@ -14,7 +14,7 @@ from prices import freshness, history
 from prices.database import reading, utc_now
 from prices.formats import openrouter, pricebeat
 from prices.publication import BODIES_VERSION, Publication, PublishedBody, Stamp, confirm, publish
-from prices.queries import CatalogueState, catalogue_state, listed_models, require_schema
+from prices.queries import CatalogueState, catalogue_state, documents, require_schema
 from prices.settings import Settings
 
 GZIP_LEVEL, BROTLI_QUALITY, ZSTD_LEVEL = 6, 5, 9
@@ -40,8 +40,7 @@ def pack(body: bytes) -> PublishedBody:
 def make_publication(connection: Connection, markup: Decimal) -> tuple[Stamp, Publication]:
     """Make the bodies from the database, as one state of it."""
     state = catalogue_state(connection)
-    documents = [model.document for model in listed_models(connection)]
-    models = openrouter.model_list(documents, state.envelope)
+    models = openrouter.model_list(documents(connection), state.envelope)
     ours = pricebeat.price_list(history.prices(connection, state.revision), markup, state.revision)
     return stamp(state, markup), Publication(state.revision, pack(models), pack(ours))
 

@@ -72,6 +72,13 @@ def listed_models(connection: Connection) -> list[LanguageModel]:
     ]
 
 
+def documents(connection: Connection) -> list[bytes]:
+    """Read upstream's JSON of each model that it lists, in its order."""
+    row = language_models.c
+    query = select(row.document).where(row.removed_at.is_(None)).order_by(row.position, row.slug)
+    return [document.encode() for document in connection.scalars(query)]
+
+
 def holds(connection: Connection) -> dict[str, Hold]:
     """Read what is held now, by slug."""
     query = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeGuard
 
 import msgspec
@@ -117,10 +117,8 @@ class PriceSchedule:
 
     @classmethod
     def from_json(cls, text: str) -> "PriceSchedule":
-        """Read back what `to_json` wrote."""
-        told = _decode(text)
-        unseen = frozenset(told.pop(UNSEEN, ()))
-        return replace(cls._parse_any(told), unseen=unseen)
+        """Read back what `to_json` wrote. Nobody changes what this gives: it is kept for who asks next."""
+        return _read_back(text)
 
     def to_json(self) -> str:
         """Write the schedule in upstream's shape with sorted keys: one text for one schedule."""
@@ -164,6 +162,13 @@ class PriceSchedule:
             (entry.conditions, tuple((name, price.amount) for name, price in entry.prices))
             for entry in self.overrides
         )
+
+
+@lru_cache(maxsize=2048)
+def _read_back(text: str) -> PriceSchedule:
+    told = _decode(text)
+    unseen = frozenset(told.pop(UNSEEN, ()))
+    return replace(PriceSchedule._parse_any(told), unseen=unseen)  # noqa: SLF001 - of this module
 
 
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode

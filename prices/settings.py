@@ -67,6 +67,27 @@ class Settings:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the web process listens, and with how many workers."""
+
+    host: str
+    port: int
+    workers: int
+    access_log: bool
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> "ServerSettings":
+        """Read the settings as `Settings.from_env` does. Raises SettingsError that names the variable."""
+        env = {name: text for name, text in (os.environ if env is None else env).items() if text.strip()}
+        return cls(
+            host=env.get("HOST", "0.0.0.0").strip(),  # noqa: S104 - a platform's router comes from outside
+            port=_whole(env, "PORT", 8000, most=65535),
+            workers=_whole(env, "WEB_CONCURRENCY", os.cpu_count() or 1, most=256),
+            access_log=_choice(env, "WEB_ACCESS_LOG", "off", ("off", "on")) == "on",
+        )
+
+
 def _local_redis_url() -> str:
     try:
         return REDIS_URL_FILE.read_text().strip() or DEFAULT_REDIS_URL
@@ -118,6 +139,13 @@ def _number(env: Mapping[str, str], name: str, default: str, *, most: float) -> 
     if not 0 < number <= most:
         raise SettingsError(f"{name} must be a number above 0 and at most {most:g}, not {text!r}")
     return number
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, *, most: int) -> int:
+    text = env.get(name, str(default)).strip()
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= most):
+        raise SettingsError(f"{name} must be a whole number from 1 to {most}, not {text!r}")
+    return int(text)
 
 
 def _seconds(env: Mapping[str, str], name: str, default: int) -> timedelta:

@@ -4,12 +4,12 @@ Flask's dispatch costs several times what the server does for a request. GET and
 are answered here, encoding and validator negotiated (RFC 9110); everything else is handed on.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from werkzeug.datastructures import Accept, ETags
+from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header, parse_etags
 
 from prices.errors import PricesError
@@ -26,6 +26,8 @@ PATHS: Final[Mapping[str, Callable[[Publication], PublishedBody]]] = {
 }
 PREFERENCE: Final = ("br", "zstd", "gzip", IDENTITY)
 """Of what a client takes alike, the smallest."""
+MAX_ANSWERS: Final = 256
+"""How many answers are kept for a second; few clients ask in more than a handful of ways."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,24 @@ class _Prepared:
     about: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a client is sent: a whole response."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """The answers of one second from one snapshot, by what was asked: path, encodings, validators."""
+
+    snapshot: Snapshot | None
+    second: int
+    answers: dict[tuple[str, str, str], _Answer] = field(default_factory=dict)
+
+
 class PublishedBodies:
     """Serves what is published; wrap an application with it: `app.wsgi_app = PublishedBodies(...)`."""
 
@@ -45,6 +65,7 @@ class PublishedBodies:
         self._application = application
         self._reader = reader
         self._made: tuple[Publication, dict[tuple[str, str], _Prepared]] | None = None
+        self._moment = _Moment(None, 0)
 
     def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a request, or hand it on."""
@@ -55,16 +76,24 @@ class PublishedBodies:
             snapshot = self._reader.current()
         except PricesError:
             return self._application(environ, start_response)
-        if (age := snapshot.age_seconds) is None:
+        if snapshot.stamp.refreshed_at is None:
             return self._application(environ, start_response)
-        encoding = _best_encoding(environ.get("HTTP_ACCEPT_ENCODING", ""))
-        prepared = self._prepared(snapshot)[path, encoding]
-        headers = [*prepared.always, ("X-Price-Age", str(int(age)))]
-        if _is_known(environ.get("HTTP_IF_NONE_MATCH", ""), prepared.etag):
-            start_response("304 Not Modified", headers)
-            return ()
-        start_response("200 OK", [*headers, *prepared.about])
-        return (prepared.body,) if method == "GET" else ()
+        asked = (path, environ.get("HTTP_ACCEPT_ENCODING", ""), environ.get("HTTP_IF_NONE_MATCH", ""))
+        moment, second = self._moment, int(time.time())
+        if moment.snapshot is not snapshot or moment.second != second or len(moment.answers) >= MAX_ANSWERS:
+            moment = self._moment = _Moment(snapshot, second)
+        answer = moment.answers.get(asked)
+        if answer is None:
+            answer = moment.answers[asked] = self._answer(snapshot, *asked)
+        start_response(answer.status, answer.headers.copy())
+        return answer.body if method == "GET" else ()
+
+    def _answer(self, snapshot: Snapshot, path: str, encodings: str, validators: str) -> _Answer:
+        prepared = self._prepared(snapshot)[path, _best_encoding(encodings)]
+        headers = [*prepared.always, ("X-Price-Age", str(int(snapshot.age_seconds or 0)))]
+        if validators and parse_etags(validators).contains_weak(prepared.etag.strip('"')):
+            return _Answer("304 Not Modified", headers)
+        return _Answer("200 OK", [*headers, *prepared.about], (prepared.body,))
 
     def _prepared(self, snapshot: Snapshot) -> dict[tuple[str, str], _Prepared]:
         made = self._made
@@ -91,19 +120,8 @@ def _prepare(snapshot: Snapshot) -> Iterable[tuple[tuple[str, str], _Prepared]]:
             yield (path, encoding), _Prepared(body, etag, (("ETag", etag), *always), tuple(about))
 
 
-@lru_cache(maxsize=256)
 def _best_encoding(accepted: str) -> str:
     """Choose by the client's `Accept-Encoding`; without one, or with none of ours, the plain body."""
     told = parse_accept_header(accepted, Accept)
     best = max(PREFERENCE, key=lambda encoding: told[encoding] if encoding != IDENTITY else 0.0)
     return best if told[best] > 0 else IDENTITY
-
-
-@lru_cache(maxsize=256)
-def _known_tags(header: str) -> ETags:
-    return parse_etags(header)
-
-
-def _is_known(header: str, etag: str) -> bool:
-    """Whether the client's `If-None-Match` names what it would be sent."""
-    return bool(header) and _known_tags(header).contains_weak(etag.strip('"'))

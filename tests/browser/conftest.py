@@ -38,11 +38,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         upstream.answer(patch={"granite-bay/two-tiers": {"name": HOSTILE}})
         site.refresh()
         port = free_port()
-        options = ["--interface", "wsgi", "--factory", "--host", "127.0.0.1", "--port", str(port)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "granian", *options, "--workers", "1", "web:create_app"],
+            [sys.executable, "-m", "web"],
             cwd=Path(__file__).parents[2],
-            env={**environ, **site.env},
+            env={**environ, **site.env, "HOST": "127.0.0.1", "PORT": str(port), "WEB_CONCURRENCY": "1"},
         )
         try:
             _wait_until_ready(port, process)

@@ -1,0 +1,24 @@
+"""The web process: `python -m web`, by the settings of the environment."""
+
+import sys
+
+from prices.errors import SettingsError
+from prices.logs import configure_logs
+from prices.settings import ServerSettings, Settings
+from web.server import serve
+
+
+def main() -> int:
+    """Serve until told to stop; give the exit status. What is wrong with a setting is one line on stderr."""
+    try:
+        settings, server = Settings.from_env(), ServerSettings.from_env()
+    except SettingsError as error:
+        print(f"web: {error}", file=sys.stderr)
+        return 2
+    configure_logs(settings.log_format)
+    serve(server)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

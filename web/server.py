@@ -1,0 +1,57 @@
+"""The server of the web process: granian, its workers forked from a process that has loaded the code."""
+
+import threading
+from typing import Any, Final
+
+from flask import Flask
+from granian import Granian
+from granian.constants import Interfaces
+
+from prices.settings import ServerSettings
+from web import create_app, routes
+
+THREADS: Final = 4
+"""A worker's threads: two may wait for the database, so that the others always serve from memory."""
+STOP_SECONDS: Final = 25
+"""How long requests on their way may take at a stop: a platform kills after 30 s."""
+RESPAWN_SECONDS: Final = 0.5
+LIFETIME_SECONDS: Final = 24 * 3600
+MAX_MIB: Final = 512
+"""A worker that is older or larger than this is replaced by another."""
+LOAD_SECONDS: Final = 0.1
+"""How long after its start a worker loads what only the database needs: by then Redis has answered."""
+
+_PASSED_ON: Final[dict[str, Any]] = {"handlers": [], "propagate": True, "level": "INFO"}
+LOGGERS: Final = {"loggers": {"_granian": _PASSED_ON, "granian.access": _PASSED_ON}}
+ACCESS: Final = "%(method)s %(path)s %(status)d %(dt_ms).3f ms"
+
+
+def application() -> Flask:
+    """Make a worker's application, and load in the background what its first requests do without."""
+    app = create_app()
+    loading = threading.Timer(LOAD_SECONDS, routes.load_all)
+    loading.daemon = True
+    loading.start()
+    return app
+
+
+def serve(settings: ServerSettings) -> None:
+    """Serve until told to stop."""
+    Granian(
+        f"{__name__}:{application.__name__}",
+        factory=True,
+        interface=Interfaces.WSGI,
+        websockets=False,
+        address=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        blocking_threads=THREADS,
+        respawn_failed_workers=True,
+        respawn_interval=RESPAWN_SECONDS,
+        workers_lifetime=LIFETIME_SECONDS,
+        workers_max_rss=MAX_MIB,
+        workers_kill_timeout=STOP_SECONDS,
+        log_dictconfig=LOGGERS,
+        log_access=settings.access_log,
+        log_access_format=ACCESS,
+    ).serve()
