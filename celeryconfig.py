@@ -61,6 +61,7 @@ task_send_sent_event = True
 result_expires = timedelta(days=1)
 task_time_limit = min(300.0, 0.9 * _settings.lock_ttl.total_seconds())  # no run outlives its claim
 task_soft_time_limit = 0.8 * task_time_limit
+worker_max_memory_per_child = 256 * 1024  # KiB: one that a huge list made grow is replaced after its task
 worker_soft_shutdown_timeout = 20  # a platform sends KILL 30 s after TERM
 worker_enable_soft_shutdown_on_idle = False
 worker_hijack_root_logger = False  # tasks.celery sends all logs through prices.logs

@@ -8,8 +8,8 @@ transaction, one gzip.
 
 *stay as it was*: the unchanged list beside GET and parse alone.
 
-*grow*: all changed, of each size beside that of 421 models. *Memory* is the most that a process of its own
-had resident, after all of that; its floor is such a process before its first refresh.
+*grow*: all changed, of each size beside that of 421 models. *Memory* is the most that a process which
+refreshes once has resident; a worker's process that grew beyond what Celery allows it is replaced.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -45,77 +46,88 @@ from tests.postgres import postgres_server
 SIZES: Final = {int(n): 5 for n in os.environ.get("SZ", "421").split(",")}
 """How many models, and how many rounds are measured with them."""
 NOON: Final = datetime(2026, 8, 6, 12, tzinfo=UTC)
-FACTOR: Final = Decimal("1.25")
-FLOOR, FETCHED = "GET, parse, upsert, gzip", "GET and parse"
+HALF: Final = Decimal("0.5")
+FLOOR, FETCHED, IDLE = "GET, parse, upsert, gzip", "GET and parse", "no refresh"
+REFRESHES: Final = {
+    IDLE: ("close", 0),
+    "all new": ("another", 0),
+    "all changed": ("another", 1),
+    "1 % changed": ("one_percent", 2),
+    "unchanged": ("one_percent", 2),
+}
+"""What is done in a process of its own to see its memory, and the list that is there before."""
 
 
 class Site:
-    """One empty catalogue after another, and the lists of one size that upstream serves."""
+    """One catalogue after another, and the lists of one size that upstream serves.
+
+    The lists are numbered; in each, every model is another than in the one before. `7+` is list 7 with every
+    hundredth model changed once more.
+    """
 
     def __init__(self, url: str, redis_url: str, lists_url: str) -> None:
-        self._url, self._redis_url, self._lists_url = url, redis_url, lists_url
-        self._count, self._name = 0, "a"
-        self._services: dict[str, Services] = {}
+        self._url, self._redis_url, self.lists_url = url, redis_url, lists_url
+        self._count, self._number = 0, 0
+        self._services: Services | None = None
 
     def empty(self) -> None:
         """Begin with an empty catalogue."""
-        self.close()
         self._count += 1
         name, url = f"bench_{os.getpid()}_{self._count}", make_url(self._url)
         if url.get_backend_name() == "postgresql":
             _make_database(self._url, name)
         else:
             name = f"{url.database}-{name}"
-        os.environ["DATABASE_URL"] = url.set(database=name).render_as_string(hide_password=False)
+        self.open(url.set(database=name).render_as_string(hide_password=False))
         with contextlib.redirect_stdout(None):
             deploy_migrations.main([])
-        settings = {"DATABASE_URL": os.environ["DATABASE_URL"], "REDIS_URL": self._redis_url}
-        self._services = {
-            name: Services.make(
-                Settings.from_env({**settings, "OPENROUTER_BASE_URL": f"{self._lists_url}/{name}"})
-            )
-            for name in ("a", "a1", "b", "b1")
-        }
-        self._services["a"].redis.flushdb()
+        self.services.redis.flushdb()
+
+    def open(self, database_url: str, number: int | None = None) -> None:
+        """Go on with the catalogue in a database, which holds the list of a number."""
+        self.close()
+        self._number = self._number if number is None else number
+        os.environ["DATABASE_URL"] = database_url
+        self._services = Services.make(
+            Settings.from_env({"DATABASE_URL": database_url, "REDIS_URL": self._redis_url})
+        )
+
+    @property
+    def services(self) -> Services:
+        """The clients of the open catalogue."""
+        assert self._services, "no catalogue is open"
+        return self._services
 
     def close(self) -> None:
         """Close all connections."""
-        for services in self._services.values():
-            services.engine.dispose()
-            services.redis.close()
+        if self._services:
+            self._services.engine.dispose()
+            self._services.redis.close()
 
-    def all_new(self) -> None:
-        """Refresh an empty catalogue."""
-        self._refresh("a")
-
-    def all_changed(self) -> None:
-        """Refresh with a list in which every model is another than before."""
-        self._refresh("b" if self._name == "a" else "a")
+    def another(self) -> None:
+        """Refresh with a list in which every model is another than before, or new in an empty catalogue."""
+        self._number += 1
+        self._refresh(f"{self._number}")
 
     def one_percent(self) -> None:
         """Refresh with a list in which every hundredth model is another than before."""
-        self._refresh(f"{self._name}1")
-        self._name = self._name[0]
-
-    def unchanged(self) -> None:
-        """Refresh with the list that was there before."""
-        self._refresh(f"{self._name}1")
+        self._refresh(f"{self._number}+")
 
     def _refresh(self, name: str) -> None:
-        done = refresh_prices(self._services[name], worker="bench", force=True)
+        upstream = replace(self.services.settings, upstream_url=f"{self.lists_url}/{name}")
+        done = refresh_prices(replace(self.services, settings=upstream), worker="bench", force=True)
         assert done.outcome == "refreshed", done
-        self._name = name[0]
 
     def fetched(self) -> Any:
         """Get a list and parse it."""
-        response = requests.get(f"{self._lists_url}/a/models", timeout=60)
+        response = requests.get(f"{self.lists_url}/{self._number}/models", timeout=60)
         return msgspec.json.decode(response.content), response.content
 
     def floor(self) -> None:
         """Do what nothing can be saved of."""
         told, body = self.fetched()
         rows = [{"id": row["id"], "document": msgspec.json.encode(row).decode()} for row in told["data"]]
-        with writing(self._services["a"].engine) as connection:
+        with writing(self.services.engine) as connection:
             connection.execute(text("CREATE TABLE IF NOT EXISTS floor (id TEXT PRIMARY KEY, document TEXT)"))
             connection.execute(
                 text(
@@ -163,16 +175,16 @@ def _on(site: Site, about: str, rounds: int) -> Iterator[Row]:
 
     site.empty()
     site.floor()  # nobody pays for the first of everything
-    site.all_new()
+    site.another()
     refreshes = {
         FLOOR: timed(site.floor),
-        "all changed": timed(site.all_changed),
+        "all changed": timed(site.another),
         "1 % changed": timed(site.one_percent),
-        "all new": timed(site.all_new, site.empty),
+        "all new": timed(site.another, site.empty),
     }
     yield from alternate(f"refresh, {about}", "ms", refreshes, rounds=rounds)
     site.one_percent()
-    stays = {FETCHED: timed(site.fetched), "unchanged": timed(site.unchanged)}
+    stays = {FETCHED: timed(site.fetched), "unchanged": timed(site.one_percent)}
     yield from alternate(f"stay as it was, {about}", "ms", stays, rounds=rounds)
     site.close()
 
@@ -187,18 +199,14 @@ def _make_database(server: str, name: str) -> None:
 @contextlib.contextmanager
 def _lists(folder: Path) -> Iterator[str]:
     """Serve, from a process of its own, each list under `/<models>/<name>/models`."""
-    for models in SIZES:
+    for models, rounds in SIZES.items():
         first = msgspec.json.decode(catalogue.body(models, NOON))
-        second = _moved(first, 1)
-        for name, told in (
-            ("a", first),
-            ("a1", _moved(first, 100)),
-            ("b", second),
-            ("b1", _moved(second, 100)),
-        ):
-            file = folder / str(models) / name / "models"
-            file.parent.mkdir(parents=True)
-            file.write_bytes(msgspec.json.encode(told))
+        for number in range(2 * rounds + 3):
+            another = _moved(first, Decimal(number) / 100, 1)
+            for name, told in ((f"{number}", another), (f"{number}+", _moved(another, HALF, 100))):
+                file = folder / str(models) / name / "models"
+                file.parent.mkdir(parents=True)
+                file.write_bytes(msgspec.json.encode(told))
     port = free_port()
     command = [sys.executable, "-m", "http.server", str(port), "--bind", HOST, "--directory", str(folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -210,32 +218,40 @@ def _lists(folder: Path) -> Iterator[str]:
         server.wait()
 
 
-def _moved(told: Any, every: int) -> Any:
-    """Give a list of which every so manieth model has other prices, or another length of its context."""
-    rows = [_other(row) if position % every == 0 else row for position, row in enumerate(told["data"])]
+def _moved(told: Any, by: Decimal, every: int) -> Any:
+    """Give a list in which every so manieth model has other prices, or another length of its context."""
+    rows = [_other(row, by) if position % every == 0 else row for position, row in enumerate(told["data"])]
     return told | {"data": rows}
 
 
-def _other(row: Any) -> Any:
+def _other(row: Any, by: Decimal) -> Any:
     moved = {
-        name: str(Decimal(price) * FACTOR)
+        name: str(Decimal(price) * (1 + by))
         for name, price in row["pricing"].items()
         if isinstance(price, str) and Decimal(price) > 0
     }
     if not moved:
-        return row | {"context_length": (row.get("context_length") or 0) + 1}
+        return row | {"context_length": (row.get("context_length") or 0) + int(1000 * by)}
     return row | {"pricing": row["pricing"] | moved}
 
 
 def _memory(url: str, redis_url: str, lists_url: str) -> Iterator[Row]:
+    """Refresh each time in a process of its own, as a worker does that was replaced for having grown."""
     for models in SIZES:
-        arguments = [url, redis_url, f"{lists_url}/{models}"]
-        command = [sys.executable, "-m", "bench.refresh", *arguments]
-        done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
-        before, most = (float(word) for word in done.stdout.split())
-        claim = f"memory, {models:,} models"
-        yield Row(claim, "before a refresh", before, "MiB", 1.0, None)
-        yield Row(claim, "at most", most, "MiB", most / before, None)
+        site = Site(url, redis_url, f"{lists_url}/{models}")
+        site.empty()
+        site.close()
+        told = {what: _peak(site, *how) for what, how in REFRESHES.items()}
+        before = told[IDLE]
+        for what, peak in told.items():
+            yield Row(f"memory, {models:,} models", what, peak, "MiB", peak / before, None)
+
+
+def _peak(site: Site, act: str, number: int) -> float:
+    url, redis_url = site.services.settings.database_url, site.services.settings.redis_url
+    arguments = [url, redis_url, site.lists_url, act, str(number)]
+    command = [sys.executable, "-m", "bench.refresh", *arguments]
+    return float(subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout)
 
 
 def _resident_at_most() -> float:
@@ -244,18 +260,16 @@ def _resident_at_most() -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def main(arguments: list[str]) -> int:
-    """Refresh again and again, in a process of its own; print the memory before and at most."""
+def main(url: str, redis_url: str, lists_url: str, act: str, number: str) -> int:
+    """Refresh once in this process, and print its peak of memory."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
-    site = Site(*arguments)
-    site.empty()
-    before = _resident_at_most()
-    for act in (site.all_new, site.all_changed, site.one_percent, site.unchanged):
-        act()
+    site = Site(url, redis_url, lists_url)
+    site.open(url, int(number))
+    getattr(site, act)()
     site.close()
-    print(before, _resident_at_most())
+    print(_resident_at_most())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:]))

@@ -1,6 +1,6 @@
 """Pure: what a received list makes of the catalogue, and what of it is held until it is said twice."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -80,7 +80,7 @@ class CatalogueDiff:
 
 
 def compare(
-    stored: Mapping[str, LanguageModel],
+    stored: Iterable[LanguageModel],
     tombstones: Mapping[str, int],
     listed: OpenRouterList,
     at: datetime,
@@ -90,22 +90,28 @@ def compare(
 ) -> CatalogueDiff:
     """Compare the catalogue with upstream's list as received at a UTC time.
 
-    `stored` holds the models by slug, `tombstones` the rows of vanished ones by slug, `held` what is held
-    of models by slug. Without `guards` everything is believed.
+    `stored` gives the models that were listed, `tombstones` the rows of vanished ones by slug, `held` what is
+    held of models by slug. Without `guards` everything is believed.
     A row that could not be used, of a model that we know, leaves that model as it is: a good price
     does not vanish because upstream garbled it once.
     """
     comparison = _Comparison(held or {}, guards, at)
+    named: dict[str | None, tuple[int, OpenRouterModel | SkippedRow]] = {}
     for position, row in enumerate(listed.rows):
-        if isinstance(row, SkippedRow):
-            continue
-        if before := stored.get(row.id):
-            comparison.compare_listed(before, row, position)
-        else:
-            comparison.add(row, position, tombstones.get(row.id))
-    named = {row.id for row in listed.rows}
-    missing = [model for slug, model in stored.items() if slug not in named]
-    comparison.remove(missing, len(stored))
+        if isinstance(row, OpenRouterModel) or row.id not in named:
+            named[row.id] = (position, row)
+    missing, known = [], 0
+    for before in stored:
+        known += 1
+        position, said = named.pop(before.slug, (0, None))
+        if isinstance(said, OpenRouterModel):
+            comparison.compare_listed(before, said, position)
+        elif said is None:
+            missing.append(before)
+    for position, said in named.values():
+        if isinstance(said, OpenRouterModel):
+            comparison.add(said, position, tombstones.get(said.id))
+    comparison.remove(missing, known)
     return comparison.result()
 
 

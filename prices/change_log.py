@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, insert, select
 
 from prices.catalogue_diff import ModelDiff
 from prices.changes import Change, ChangeKind
 from prices.models import price_changes
-from prices.recording import Revision, batches, insert_rows
+from prices.recording import Revision, batches, execute_many
 
 REVERTED_WITHIN = timedelta(hours=24)
 """A change that takes back one of the last so many hours names it."""
@@ -18,26 +18,23 @@ def write_changes(
     connection: Connection, revision: Revision, models: Sequence[ModelDiff], ids: dict[str, int]
 ) -> None:
     """Write what changed since when, and which change of late each takes back."""
-    found = [
-        (ids[diff.slug], change, _began(change, diff) or revision.at)
-        for diff in models
-        for change in diff.changes
-    ]
-    recent = _recent_changes(connection, revision, {model_id for model_id, _change, _at in found})
-    rows = [
-        {
-            "revision": revision.number,
-            "model_id": model_id,
-            "kind": str(change.kind),
-            "part": change.part,
-            "before": change.before,
-            "after": change.after,
-            "at": at,
-            "reverts": _reverted(change, recent.get(model_id, {})),
-        }
-        for model_id, change, at in found
-    ]
-    insert_rows(connection, price_changes, rows)
+    for some in batches(diff for diff in models if diff.changes):
+        recent = _recent_changes(connection, revision, [ids[diff.slug] for diff in some])
+        rows = (
+            {
+                "revision": revision.number,
+                "model_id": ids[diff.slug],
+                "kind": str(change.kind),
+                "part": change.part,
+                "before": change.before,
+                "after": change.after,
+                "at": _began(change, diff) or revision.at,
+                "reverts": _reverted(change, recent.get(ids[diff.slug], {})),
+            }
+            for diff in some
+            for change in diff.changes
+        )
+        execute_many(connection, insert(price_changes), rows)
 
 
 def _began(change: Change, diff: ModelDiff) -> datetime | None:
@@ -46,18 +43,17 @@ def _began(change: Change, diff: ModelDiff) -> datetime | None:
 
 
 def _recent_changes(
-    connection: Connection, revision: Revision, model_ids: set[int]
+    connection: Connection, revision: Revision, model_ids: list[int]
 ) -> dict[int, dict[str | None, tuple[int, Change]]]:
     """Give the newest change of each part, of the last day, by model."""
     row = price_changes.c
     recent: dict[int, dict[str | None, tuple[int, Change]]] = {}
-    for numbers in batches(sorted(model_ids)):
-        late = (row.model_id.in_(numbers), row.at > revision.at - REVERTED_WITHIN)
-        newest = select(func.max(row.id)).where(*late).group_by(row.model_id, row.part)
-        query = select(row.id, row.model_id, row.kind, row.part, row.before, row.after)
-        for told in connection.execute(query.where(row.id.in_(newest))):
-            change = Change(ChangeKind(told.kind), told.part, told.before, told.after)
-            recent.setdefault(told.model_id, {})[told.part] = (told.id, change)
+    late = (row.model_id.in_(model_ids), row.at > revision.at - REVERTED_WITHIN)
+    newest = select(func.max(row.id)).where(*late).group_by(row.model_id, row.part)
+    query = select(row.id, row.model_id, row.kind, row.part, row.before, row.after)
+    for told in connection.execute(query.where(row.id.in_(newest))):
+        change = Change(ChangeKind(told.kind), told.part, told.before, told.after)
+        recent.setdefault(told.model_id, {})[told.part] = (told.id, change)
     return recent
 
 

@@ -1,15 +1,15 @@
 """The commit of a refresh: everything in one transaction that a superseded run cannot pass."""
 
-import hashlib
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from prices import queries
-from prices.catalogue_diff import CatalogueDiff, compare
+from prices.catalogue_diff import compare
 from prices.database import utc_now, writing
 from prices.errors import ClaimLostError
 from prices.guards import Guards
@@ -18,7 +18,7 @@ from prices.openrouter import OpenRouterList
 from prices.record import record
 from prices.recording import Revision
 from prices.runs import finish_run, pass_fence
-from prices.shelf import Received
+from prices.shelf import Receipt
 
 MAX_NAMED_ROWS = 50
 """How many skipped rows a run names; the count is always whole."""
@@ -36,59 +36,77 @@ class Counts:
 
 
 def commit(
-    engine: Engine, run_id: int, listed: OpenRouterList, received: Received, guards: Guards | None
+    engine: Engine, run_id: int, listed: OpenRouterList, receipt: Receipt, guards: Guards | None
 ) -> Counts:
     """Compare upstream's list with the catalogue and write what changed, as the next revision.
 
     The prices are confirmed as of when the body was received, and valid from then on, though never from
-    before the last revision. A body already known moves only the time, unless it confirms what is held.
-    Without `guards` nothing is held. Raises ClaimLostError, with nothing written, when another run has
-    taken over.
+    before the last revision. Without `guards` nothing is held. Raises ClaimLostError, with nothing written,
+    when another run has taken over.
     """
     began = time.monotonic()
-    digest = hashlib.sha256(received.body).hexdigest()
     with writing(engine) as connection:
         known = pass_fence(connection, run_id)
         now = utc_now(connection)
-        at = received.at or now
+        at = receipt.at or now
         held = queries.holds(connection)
-        diff = CatalogueDiff()
-        if held or known.body_digest != digest:
-            stored = {model.slug: model for model in queries.listed_models(connection)}
-            tombstones = queries.tombstones(connection)
-            diff = compare(stored, tombstones, listed, at, held=held, guards=guards)
+        stored, tombstones = queries.listed_models(connection), queries.tombstones(connection)
+        diff = compare(stored, tombstones, listed, at, held=held, guards=guards)
         moved = not diff.is_empty or msgspec.json.decode(known.envelope) != listed.envelope
         revision = known.revision + moved
         if moved:
             record(connection, Revision(revision, run_id, _not_before_the_last(connection, at)), diff)
-        connection.execute(
-            update(catalogue).values(
-                revision=revision,
-                refreshed_run_id=run_id,
-                refreshed_at=at,
-                envelope=msgspec.json.encode(listed.envelope).decode(),
-                body_digest=digest,
-            )
-        )
-        connection.execute(delete(received_bodies))
         resolved = len(diff.confirmed) + len(diff.withdrawn)
         still_held = len(held) - resolved + len(diff.held)
         counts = Counts(revision, len(listed.models), diff.changes, still_held, len(listed.skipped))
-        closed = finish_run(
-            connection,
-            run_id,
-            now,
-            outcome="refreshed",
-            reason=None,
-            fetch_seconds=received.fetch_seconds,
-            store_seconds=round(time.monotonic() - began, 3),
-            received_bytes=len(received.body),
-            skipped=msgspec.json.encode([str(row) for row in listed.skipped[:MAX_NAMED_ROWS]]).decode(),
-            **asdict(counts),
-        )
-        if not closed:
-            raise ClaimLostError("claim lost: the run was closed by another")
+        skipped = msgspec.json.encode([str(row) for row in listed.skipped[:MAX_NAMED_ROWS]]).decode()
+        told = {"revision": revision, "envelope": msgspec.json.encode(listed.envelope).decode()}
+        _close(connection, run_id, receipt, now, began, counts, skipped, **told)
     return counts
+
+
+def confirm(engine: Engine, run_id: int, receipt: Receipt) -> Counts:
+    """Confirm the prices by a body that is known and holds nothing open: only the time moves.
+
+    Raises ClaimLostError as `commit` does.
+    """
+    began = time.monotonic()
+    with writing(engine) as connection:
+        known = pass_fence(connection, run_id)
+        last = queries.run(connection, known.refreshed_run_id)
+        counts = Counts(known.revision, last.models, 0, 0, last.skipped_rows)
+        _close(connection, run_id, receipt, utc_now(connection), began, counts, last.skipped)
+    return counts
+
+
+def _close(
+    connection: Connection,
+    run_id: int,
+    receipt: Receipt,
+    now: datetime,
+    began: float,
+    counts: Counts,
+    skipped: str | None,
+    **moved: Any,
+) -> None:
+    """Move the catalogue to a body, and end the run."""
+    confirmed = {"refreshed_at": receipt.at or now, "body_digest": receipt.digest}
+    connection.execute(update(catalogue).values(refreshed_run_id=run_id, **confirmed, **moved))
+    connection.execute(delete(received_bodies))
+    closed = finish_run(
+        connection,
+        run_id,
+        now,
+        outcome="refreshed",
+        reason=None,
+        fetch_seconds=receipt.fetch_seconds,
+        store_seconds=round(time.monotonic() - began, 3),
+        received_bytes=receipt.size,
+        skipped=skipped,
+        **asdict(counts),
+    )
+    if not closed:
+        raise ClaimLostError("claim lost: the run was closed by another")
 
 
 def _not_before_the_last(connection: Connection, at: datetime) -> datetime:

@@ -24,13 +24,13 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
 TOTAL_SECONDS = 60.0
 LOOK_SECONDS = 0.1
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 128 * 1024 * 1024
 MAX_REDIRECTS = 3
 USER_AGENT = "Pricebeat/1.0 (one price-list fetch per cluster and period)"
 
 
 def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lambda _received: None) -> bytes:
-    """Get the whole body of upstream's list, unpacked, at most 32 MiB, within 60 s.
+    """Get the whole body of upstream's list, unpacked, at most 128 MiB, within 60 s.
 
     While it waits, `progress` is told the bytes received so far, and may end the wait by raising; a body
     that is whole is given, whatever it would say. Raises UpstreamError with the reason.

@@ -8,6 +8,7 @@ that fields we do not know are passed on.
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -59,7 +60,7 @@ class OpenRouterList:
 
 class _Row(msgspec.Struct):
     id: str
-    pricing: dict[str, Any]
+    pricing: msgspec.Raw
 
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
@@ -74,7 +75,8 @@ class _Named(msgspec.Struct):
     id: str
 
 
-_decode_row = msgspec.json.Decoder(_Row, float_hook=Decimal).decode
+_decode_row = msgspec.json.Decoder(_Row).decode
+_decode_pricing = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 _decode_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -129,11 +131,21 @@ def _parse_row(position: int, item: msgspec.Raw, seen: set[str]) -> OpenRouterMo
     if row.id in seen:
         return SkippedRow(position, row.id, "the id stands further up already")
     try:
-        schedule = PriceSchedule.parse(row.pricing)
+        schedule = _read_pricing(bytes(row.pricing))
     except PriceError as error:
         return SkippedRow(position, row.id, one_line(error))
     seen.add(row.id)
     return OpenRouterModel(row.id, schedule, document)
+
+
+@lru_cache(maxsize=1024)
+def _read_pricing(pricing: bytes) -> PriceSchedule:
+    """Read a model's `pricing`; from one list to the next most are the same bytes."""
+    try:
+        told = _decode_pricing(pricing)
+    except _UNREADABLE as error:
+        raise PriceError(f"pricing: {one_line(error)}") from None
+    return PriceSchedule.parse(told)
 
 
 def _id_of(document: bytes) -> str | None:

@@ -1,5 +1,6 @@
 """What readers ask the database: the catalogue as it is now, its state, and the runs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,8 @@ from prices.models import (
 )
 from prices.schedule import PriceSchedule
 
+AT_ONCE = 500
+"""How many rows with a model's JSON are taken from the database at a time."""
 _CATALOGUE = select(catalogue)
 _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
 _TOMBSTONES = select(language_models.c.slug, language_models.c.id).where(
@@ -30,6 +33,7 @@ _LISTED_MODELS = (
     .join(price_intervals, price_intervals.c.model_id == language_models.c.id)
     .where(price_intervals.c.valid_to.is_(None), price_intervals.c.revision_to.is_(None))
     .order_by(language_models.c.position, language_models.c.slug)
+    .execution_options(yield_per=AT_ONCE)
 )
 RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
 
@@ -57,26 +61,31 @@ def catalogue_state(connection: Connection) -> CatalogueState:
     )
 
 
+def is_settled(connection: Connection, digest: str) -> bool:
+    """Whether the catalogue is what the body of this digest says, and nothing of it is held."""
+    open_hold = select(price_holds.c.id).where(price_holds.c.revision_to.is_(None))
+    row = catalogue.c
+    query = select(row.revision).where(row.body_digest == digest, row.refreshed_run_id.isnot(None))
+    return connection.scalar(query.where(~open_hold.exists())) is not None
+
+
 def tombstones(connection: Connection) -> dict[str, int]:
     """Read the rows of the models that upstream no longer lists, by slug."""
     return {row.slug: row.id for row in connection.execute(_TOMBSTONES)}
 
 
-def listed_models(connection: Connection) -> list[LanguageModel]:
-    """Read the models that upstream lists, in upstream's order."""
-    return [
-        LanguageModel(
-            row.slug, row.position, row.document.encode(), PriceSchedule.from_json(row.schedule), row.id
-        )
-        for row in connection.execute(_LISTED_MODELS)
-    ]
+def listed_models(connection: Connection) -> Iterator[LanguageModel]:
+    """Read the models that upstream lists, in upstream's order, a few at a time."""
+    for row in connection.execute(_LISTED_MODELS):
+        schedule = PriceSchedule.from_json(row.schedule)
+        yield LanguageModel(row.slug, row.position, row.document.encode(), schedule, row.id)
 
 
 def documents(connection: Connection) -> list[bytes]:
     """Read upstream's JSON of each model that it lists, in its order."""
     row = language_models.c
     query = select(row.document).where(row.removed_at.is_(None)).order_by(row.position, row.slug)
-    return [document.encode() for document in connection.scalars(query)]
+    return [document.encode() for document in connection.scalars(query.execution_options(yield_per=AT_ONCE))]
 
 
 def holds(connection: Connection) -> dict[str, Hold]:
@@ -101,6 +110,11 @@ def holds(connection: Connection) -> dict[str, Hold]:
 def last_run(connection: Connection) -> Row[Any] | None:
     """Read the run that started last."""
     return connection.execute(_LAST_RUN).one_or_none()
+
+
+def run(connection: Connection, run_id: int) -> Row[Any]:
+    """Read a run that is there."""
+    return connection.execute(select(refresh_runs).where(refresh_runs.c.id == run_id)).one()
 
 
 def require_schema(connection: Connection) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
 from prices.catalogue_diff import CatalogueDiff, Hold, ModelDiff
 from prices.change_log import write_changes
 from prices.intervals import write_attributes, write_intervals
 from prices.models import language_models, price_holds, revisions
-from prices.recording import Revision, batches, insert_rows
+from prices.recording import Revision, batches, execute_many
 
 
 def record(connection: Connection, revision: Revision, diff: CatalogueDiff) -> None:
@@ -36,48 +36,40 @@ def record(connection: Connection, revision: Revision, diff: CatalogueDiff) -> N
 
 def _write_models(connection: Connection, models: Sequence[ModelDiff], now: datetime) -> None:
     row = language_models.c
-    come = [diff.after for diff in models if diff.after and diff.after.row_id is None]
-    insert_rows(
-        connection,
-        language_models,
-        [
-            {
-                "slug": model.slug,
-                "position": model.position,
-                "document": model.document.decode(),
-                "first_seen_at": now,
-            }
-            for model in come
-        ],
+    after = [diff.after for diff in models if diff.after]
+    come = (
+        {
+            "slug": model.slug,
+            "position": model.position,
+            "document": model.document.decode(),
+            "first_seen_at": now,
+        }
+        for model in after
+        if model.row_id is None
     )
-    stay = [diff.after for diff in models if diff.after and diff.after.row_id is not None]
-    if stay:
-        connection.execute(
-            update(language_models)
-            .where(row.id == bindparam("row"))
-            .values(position=bindparam("new_position"), document=bindparam("new_document"), removed_at=None),
-            [
-                {"row": model.row_id, "new_position": model.position, "new_document": model.document.decode()}
-                for model in stay
-            ],
-        )
-    gone = [
+    execute_many(connection, insert(language_models), come)
+    this = update(language_models).where(row.id == bindparam("row"))
+    stay = (
+        {"row": model.row_id, "new_position": model.position, "new_document": model.document.decode()}
+        for model in after
+        if model.row_id is not None
+    )
+    place: BindParameter[int] = bindparam("new_position")
+    document: BindParameter[str] = bindparam("new_document")
+    execute_many(connection, this.values(position=place, document=document, removed_at=None), stay)
+    gone = (
         {"row": diff.before.row_id, "since": diff.since or now}
         for diff in models
         if diff.before and not diff.after
-    ]
-    if gone:
-        connection.execute(
-            update(language_models).where(row.id == bindparam("row")).values(removed_at=bindparam("since")),
-            gone,
-        )
+    )
+    execute_many(connection, this.values(removed_at=bindparam("since")), gone)
 
 
 def _row_ids(connection: Connection, models: Sequence[ModelDiff]) -> dict[str, int]:
     """Give the row of each model that the diff speaks of, by slug."""
     row = language_models.c
     ids: dict[str, int] = {}
-    for slugs in batches([diff.slug for diff in models]):
+    for slugs in batches(diff.slug for diff in models):
         found = connection.execute(select(row.slug, row.id).where(row.slug.in_(slugs)))
         ids |= {told.slug: told.id for told in found}
     return ids
@@ -98,7 +90,7 @@ def _resolve_holds(
     connection: Connection, revision: Revision, holds: Sequence[Hold], resolution: str
 ) -> None:
     row = price_holds.c
-    for numbers in batches([hold.model_id for hold in holds]):
+    for numbers in batches(hold.model_id for hold in holds):
         connection.execute(
             update(price_holds)
             .where(row.model_id.in_(numbers), row.revision_to.is_(None))
@@ -117,4 +109,4 @@ def _write_holds(connection: Connection, revision: Revision, holds: Sequence[Hol
         }
         for hold in holds
     ]
-    insert_rows(connection, price_holds, rows)
+    execute_many(connection, insert(price_holds), rows)

@@ -1,11 +1,14 @@
 """What those who write a revision share: the revision itself, and rows in bulk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Executable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +20,14 @@ class Revision:
     at: datetime
 
 
-def insert_rows(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows, if there are any."""
-    if rows:
-        connection.execute(insert(table), rows)
+def execute_many(connection: Connection, statement: Executable, rows: Iterable[dict[str, Any]]) -> None:
+    """Execute a statement for each row, if there are any; so many at a time that memory stays bounded."""
+    for batch in batches(rows):
+        connection.execute(statement, batch)
 
 
-def batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Cut a list to what one statement may carry."""
-    for start in range(0, len(values), 500):
-        yield values[start : start + 500]
+def batches(values: Iterable[T]) -> Iterator[list[T]]:
+    """Cut values to what one statement may carry."""
+    rest = iter(values)
+    while batch := list(islice(rest, 500)):
+        yield batch

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from prices import queries
 from prices.claim import Claim, Held, claim
-from prices.commit import MAX_NAMED_ROWS, commit
+from prices.commit import MAX_NAMED_ROWS, commit, confirm
 from prices.database import reading, utc_now, writing
 from prices.errors import PricesError, UpstreamError, in_full, one_line
 from prices.freshness import fresh_for
@@ -19,7 +19,7 @@ from prices.outcome import Refresh, RefreshFailedError
 from prices.publisher import publish_current
 from prices.runs import ABANDONED, Fresh, finish_run
 from prices.services import Services
-from prices.shelf import GivenBody, Received, Shelf
+from prices.shelf import GivenBody, Receipt, Received, Shelf
 from prices.stash import Stash
 
 Progress = Callable[[str], None]
@@ -88,19 +88,25 @@ def refresh_prices(
 def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Refresh:
     """Fetch, decide, commit and publish under a claim; close the run's row whatever happens."""
     shelf = GivenBody(asked.given) if asked.given else _stash(services, claimed, asked)
-    received = None
+    receipt = None
     try:
-        received = _receive(services, shelf, claimed, asked)
+        body, receipt = _receive(services, shelf, claimed, asked)
         asked.progress("deciding")
-        listed = _parse(received.body, shelf)
+        with reading(services.engine) as connection:
+            is_known = queries.is_settled(connection, receipt.digest)
+        listed = None if is_known else _parse(body, shelf)
+        del body  # a large list is there once in memory, not twice
         asked.progress("committing")
         claimed.check()
-        counts = commit(services.engine, claimed.run_id, listed, received, _guards(services, asked))
+        if listed is None:
+            counts = confirm(services.engine, claimed.run_id, receipt)
+        else:
+            counts = commit(services.engine, claimed.run_id, listed, receipt, _guards(services, asked))
     except BaseException as error:
         meant, reason = isinstance(error, PricesError), _reason(error)
         unknown = not meant and isinstance(error, Exception)
         log.error("Price update failed", reason=in_full(error) if meant else reason, exc_info=unknown)
-        if received and received.at and unknown:
+        if receipt and receipt.at and unknown:
             shelf.reject()  # the second failure on the same body, and nobody knows why: a fetch may help
         _close_failed(services.engine, claimed, reason)
         if not isinstance(error, Exception):
@@ -108,6 +114,7 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
         failed = Refresh("failed", reason, claimed.run_id, degraded=claimed.degraded, seconds=_since(began))
         retry_after = error.retry_after if isinstance(error, UpstreamError) else 0.0
         raise RefreshFailedError(reason, failed, retry_after) from error
+    del listed
     shelf.forget()
     if not asked.given:
         asked.progress("publishing")
@@ -135,14 +142,14 @@ def _guards(services: Services, asked: _Asked) -> Guards | None:
     return None if asked.accept_held else Guards(settings.guard_factor, settings.guard_loss)
 
 
-def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) -> Received:
+def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) -> tuple[bytes, Receipt]:
     """Use the body that is there already, from a run that could not commit it, or fetch one and keep it."""
     settings = services.settings
     with reading(services.engine) as connection:
         state = queries.catalogue_state(connection)
     if there := shelf.get(state):
         log.info("Using a body that was received before", bytes=len(there.body), at=there.at)
-        return there
+        return there.body, there.receipt
 
     def received(count: int) -> None:
         claimed.check()  # a holder that was stopped must not go on receiving beside its successor
@@ -154,7 +161,7 @@ def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) ->
     body = services.fetch(settings.upstream_url, settings.upstream_key, received)
     seconds = round(services.clock.monotonic() - began, 3)
     shelf.put(claimed.run_id, body)
-    return Received(body, fetch_seconds=seconds)
+    return body, Received(body, fetch_seconds=seconds).receipt
 
 
 def _parse(body: bytes, shelf: Shelf) -> OpenRouterList:

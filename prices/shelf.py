@@ -1,5 +1,6 @@
 """Where a refresh finds a body that nobody has to fetch: received by an earlier run, or given by hand."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -9,12 +10,28 @@ from prices.queries import CatalogueState
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """What is kept of a body once it is read: when it came, how long that took, its size and its SHA-256."""
+
+    at: datetime | None
+    fetch_seconds: float
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """A body as it was received: when (UTC, None for just now), and the seconds that the fetch took."""
 
     body: bytes
     at: datetime | None = None
     fetch_seconds: float = 0.0
+
+    @property
+    def receipt(self) -> Receipt:
+        """What is kept of it."""
+        digest = hashlib.sha256(self.body).hexdigest()
+        return Receipt(self.at, self.fetch_seconds, len(self.body), digest)
 
 
 class Shelf(Protocol):

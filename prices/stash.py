@@ -5,11 +5,10 @@ Redis and in the database: either may be gone when it is wanted. It lives as lon
 window at most.
 """
 
-import gzip
-import zlib
 from datetime import datetime, timedelta
 
 import msgspec
+import zstandard
 from redis import Redis
 from sqlalchemy import Engine, delete, insert, select
 
@@ -23,6 +22,9 @@ from prices.shelf import Received
 
 # Two runs that put at once, one of them superseded, may leave a row each.
 _LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
+
+
+_pack = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
 
 
 class StashedBody(msgspec.Struct, frozen=True):
@@ -54,7 +56,7 @@ class Stash:
 
     def put(self, run_id: int, body: bytes) -> None:
         """Keep a body, wherever it can be kept."""
-        stashed = StashedBody(run_id, self._source, gzip.compress(body, 1))
+        stashed = StashedBody(run_id, self._source, _pack(body))
         for put in (self._put_in_redis, self._put_in_database):
             try:
                 put(stashed)
@@ -72,8 +74,8 @@ class Stash:
             try:
                 found = find()
                 if found and found[0].source == self._source and found[0].run_id > committed:
-                    return Received(gzip.decompress(found[0].packed), found[1])
-            except (OSError, EOFError, zlib.error) as error:
+                    return Received(zstandard.decompress(found[0].packed), found[1])
+            except zstandard.ZstdError as error:
                 log.warning("The stash could not be read", reason=in_full(error))
         return None
 

@@ -6,6 +6,7 @@ Amounts are decimal texts in USD: per token and per million tokens, or per reque
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -142,7 +143,9 @@ def _dimensions(prices: Any, markup: Decimal) -> dict[str, Any]:
     return {name: _dimension(name, price, markup) for name, price in prices.items()}
 
 
+@lru_cache(maxsize=4096)
 def _dimension(name: str, price: Price, markup: Decimal) -> dict[str, Any]:
+    """Describe one price; nobody changes what this gives, because many models share it."""
     unit = _unit(name)
     told: dict[str, Any] = {"state": price.state, "unit": unit}
     if price.amount is None:

@@ -39,7 +39,7 @@ def outcomes(diff: CatalogueDiff) -> dict[str, str]:
 
 
 def between(before: OpenRouterList, after: OpenRouterList, at: datetime = EVENING) -> dict[str, str]:
-    return outcomes(compare(stored(before), {}, after, at))
+    return outcomes(compare(stored(before).values(), {}, after, at))
 
 
 # What becomes of a model
@@ -47,7 +47,7 @@ def between(before: OpenRouterList, after: OpenRouterList, at: datetime = EVENIN
 
 def test_the_same_list_changes_nothing() -> None:
     same = listed(model("a/one"), model("a/two"))
-    diff = compare(stored(same), {}, same, EVENING)
+    diff = compare(stored(same).values(), {}, same, EVENING)
     assert (diff.is_empty, diff.changes) == (True, 0)
 
 
@@ -60,7 +60,7 @@ def test_every_outcome_is_told_apart_and_the_row_is_kept() -> None:
         model("a/back"),
         model("a/new"),
     )
-    diff = compare(stored(before), {"a/back": 7}, after, EVENING)
+    diff = compare(stored(before).values(), {"a/back": 7}, after, EVENING)
     assert outcomes(diff) == {
         "a/new": "added",
         "a/back": "returned",
@@ -76,7 +76,7 @@ def test_every_outcome_is_told_apart_and_the_row_is_kept() -> None:
 def test_each_part_of_a_price_that_moves_is_counted_and_attributes_are_not() -> None:
     before = listed(model("a/one", context_length=1))
     after = listed(model("a/one", prompt="0.5", completion="0.6", context_length=2))
-    diff = compare(stored(before), {}, after, EVENING)
+    diff = compare(stored(before).values(), {}, after, EVENING)
     assert [str(change.kind) for change in diff.models[0].changes] == ["raised", "raised", "attributes"]
     assert diff.changes == 2
 
@@ -86,7 +86,7 @@ def test_a_dimension_that_appears_everywhere_raises_and_lowers_nothing() -> None
     before = listed(*(model(slug) for slug in slugs), model("z/other"))
     cached = {"input_cache_read": "0.0000001"}
     after = listed(*(model(slug, pricing=cached) for slug in slugs), model("z/other"))
-    diff = compare(stored(before), {}, after, EVENING, guards=Guards())
+    diff = compare(stored(before).values(), {}, after, EVENING, guards=Guards())
     kinds = [change.kind for one in diff.models for change in one.changes]
     assert kinds == [ChangeKind.DIMENSION_ADDED] * 290
     assert (diff.changes, diff.held) == (290, ())
@@ -94,7 +94,7 @@ def test_a_dimension_that_appears_everywhere_raises_and_lowers_nothing() -> None
 
 def test_another_place_in_the_list_is_an_edit_and_no_change() -> None:
     one, two = model("a/one"), model("a/two")
-    diff = compare(stored(listed(one, two)), {}, listed(two, one), EVENING)
+    diff = compare(stored(listed(one, two)).values(), {}, listed(two, one), EVENING)
     assert outcomes(diff) == {"a/two": "edited", "a/one": "edited"}
     assert (diff.changes, diff.is_empty) == (0, False)
 
@@ -120,7 +120,7 @@ def test_a_garbled_row_leaves_its_model_as_it_is_and_adds_none() -> None:
 
 def test_a_tombstone_whose_row_is_garbled_does_not_return() -> None:
     after = listed(model("a/one"), model("a/back", prompt="NaN"))
-    assert outcomes(compare(stored(listed(model("a/one"))), {"a/back": 7}, after, EVENING)) == {}
+    assert outcomes(compare(stored(listed(model("a/one"))).values(), {"a/back": 7}, after, EVENING)) == {}
 
 
 def test_a_window_that_rotates_is_an_edit_and_no_change() -> None:
@@ -132,7 +132,7 @@ def test_a_window_that_rotates_is_an_edit_and_no_change() -> None:
         listed(model("a/b", prompt=prompt, pricing={"overrides": windows}))
         for prompt in ("0.000001", "0.000003")
     )
-    diff = compare(stored(morning), {}, evening, EVENING)
+    diff = compare(stored(morning).values(), {}, evening, EVENING)
     assert outcomes(diff) == {"a/b": "edited"}
     assert diff.models[0].after is not None
     assert diff.models[0].after.schedule.base["prompt"].text == "0.000001"  # what the window hides holds
@@ -151,10 +151,10 @@ def test_a_base_price_that_a_window_had_hidden_is_learned_and_no_change() -> Non
     within, after = (
         listed(model("a/b", prompt=prompt, pricing={"overrides": windows})) for prompt in ("0.000001", "0.2")
     )
-    first = compare({}, {}, within, EVENING.replace(hour=13)).models[0].after
+    first = compare((), {}, within, EVENING.replace(hour=13)).models[0].after
     assert first is not None
     known = {"a/b": LanguageModel("a/b", 0, first.document, first.schedule, 1)}
-    diff = compare(known, {}, after, EVENING)
+    diff = compare(known.values(), {}, after, EVENING)
     assert (outcomes(diff), diff.changes) == ({"a/b": "learned"}, 0)
 
 
@@ -164,7 +164,7 @@ def test_a_dimension_that_only_an_open_window_names_stays_known_to_be_absent_oth
         listed(model("a/b", pricing=rules)),
         listed(model("a/b", pricing={"image": "0.5"} | rules)),
     )
-    diff = compare(stored(before), {}, within, EVENING.replace(hour=13))
+    diff = compare(stored(before).values(), {}, within, EVENING.replace(hour=13))
     assert (outcomes(diff), diff.changes) == ({"a/b": "edited"}, 0)
     assert diff.models[0].after is not None
     assert diff.models[0].after.schedule == stored(before)["a/b"].schedule
@@ -200,7 +200,7 @@ def guarded(
     held: tuple[Hold, ...] = (),
     at: datetime = EVENING,
 ) -> CatalogueDiff:
-    return compare(known, {}, read, at, held={hold.slug: hold for hold in held}, guards=Guards())
+    return compare(known.values(), {}, read, at, held={hold.slug: hold for hold in held}, guards=Guards())
 
 
 @pytest.mark.parametrize("oddity", ODD)
@@ -286,7 +286,7 @@ def test_other_parts_of_a_price_wait_with_the_odd_one() -> None:
 
 def test_an_odd_price_does_not_slip_in_with_a_base_price_that_is_learned() -> None:
     rules = {"overrides": [{"utc_start": 1200, "utc_end": 1500, "prompt": "1"}]}
-    first = compare({}, {}, listed(model("a/b", "1", "1", pricing=rules)), EVENING.replace(hour=13))
+    first = compare((), {}, listed(model("a/b", "1", "1", pricing=rules)), EVENING.replace(hour=13))
     known = applied({}, first)
     diff = guarded(known, listed(model("a/b", "2", "0", pricing=rules)))
     assert [hold.slug for hold in diff.held] == ["a/b"]
@@ -348,11 +348,13 @@ def test_without_guards_all_is_believed_and_what_was_held_counts_from_its_first_
     known = stored(USUAL)
     odd = with_row(USUAL, model("a/paid", "0", "1"))
     held = {hold.slug: hold for hold in guarded(known, odd).held}
-    again = compare(known, {}, odd, EVENING + HOUR, held=held)
+    again = compare(known.values(), {}, odd, EVENING + HOUR, held=held)
     assert (again.confirmed, again.models[0].since) == (tuple(held.values()), EVENING)
-    other = compare(known, {}, with_row(USUAL, model("a/paid", "99", "1")), EVENING + HOUR, held=held)
+    other = compare(
+        known.values(), {}, with_row(USUAL, model("a/paid", "99", "1")), EVENING + HOUR, held=held
+    )
     assert (other.withdrawn, other.models[0].since, other.changes) == (tuple(held.values()), None, 1)
-    assert outcomes(compare(known, {}, listed(OTHER), EVENING))["a/paid"] == "removed"
+    assert outcomes(compare(known.values(), {}, listed(OTHER), EVENING))["a/paid"] == "removed"
 
 
 # Laws
@@ -391,7 +393,7 @@ def applied(known: Mapping[str, LanguageModel], diff: CatalogueDiff) -> dict[str
 @given(ROWS, ROWS)
 def test_each_model_stands_in_one_place_and_a_diff_applied_leads_to_the_list(before: Any, after: Any) -> None:
     known, read = stored(read_of(before)), read_of(after)
-    diff = compare(known, {}, read, EVENING)
+    diff = compare(known.values(), {}, read, EVENING)
 
     touched = [one.slug for one in diff.models]
     assert len(touched) == len(set(touched))
@@ -414,14 +416,14 @@ def test_whatever_is_held_a_list_that_is_said_twice_is_believed_and_nothing_stay
     first = guarded(known, read)
     between_times = applied(known, first)
     second = guarded(between_times, read, first.held, EVENING + HOUR)
-    believed = applied(known, compare(known, {}, read, EVENING))
+    believed = applied(known, compare(known.values(), {}, read, EVENING))
 
     assert (second.held, second.withdrawn) == ((), ())
     assert sorted(hold.slug for hold in second.confirmed) == sorted(hold.slug for hold in first.held)
     assert {slug: one.schedule.to_json() for slug, one in applied(between_times, second).items()} == {
         slug: one.schedule.to_json() for slug, one in believed.items()
     }
-    assert first.changes + second.changes == compare(known, {}, read, EVENING).changes
+    assert first.changes + second.changes == compare(known.values(), {}, read, EVENING).changes
     assert guarded(applied(between_times, second), read, (), EVENING + 2 * HOUR).is_empty
 
 

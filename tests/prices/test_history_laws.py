@@ -83,7 +83,7 @@ def stored_of(read: OpenRouterList) -> dict[str, LanguageModel]:
 @given(rows(), rows())
 def test_a_diff_applied_gives_the_new_list(before: list[Any], after: list[Any]) -> None:
     stored, read = stored_of(listed(*before)), listed(*after)
-    result = applied(stored, compare(stored, {}, read, NOON))
+    result = applied(stored, compare(stored.values(), {}, read, NOON))
     assert [one.slug for one in sorted(result.values(), key=lambda one: one.position)] == [
         row.id for row in read.models
     ]
@@ -95,7 +95,7 @@ def test_a_diff_applied_gives_the_new_list(before: list[Any], after: list[Any]) 
 @given(rows())
 def test_the_same_list_makes_an_empty_diff(before: list[Any]) -> None:
     stored = stored_of(listed(*before))
-    assert compare(stored, {}, listed(*before), NOON).is_empty
+    assert compare(stored.values(), {}, listed(*before), NOON).is_empty
 
 
 @given(pricings, st.randoms())
@@ -165,7 +165,7 @@ def test_at_any_time_the_price_is_that_of_the_body_in_force_and_every_revision_s
             received = body(*fed)
             for second in range(1 + guarded):  # what is held is confirmed by a second look
                 at = NOON + timedelta(hours=number, minutes=second)
-                commit(engine, started(engine), parse(received), Received(received, at), guards)
+                commit(engine, started(engine), parse(received), Received(received, at).receipt, guards)
                 with reading(engine) as connection:
                     revision = catalogue_state(connection).revision
                     said[revision] = history.prices(connection, revision)
@@ -193,7 +193,7 @@ def test_replaying_a_models_changes_gives_its_price(bodies: list[list[Any]]) -> 
         for number, fed in enumerate(bodies):
             received = body(*fed)
             at = NOON + timedelta(hours=number)
-            commit(engine, started(engine), parse(received), Received(received, at), None)
+            commit(engine, started(engine), parse(received), Received(received, at).receipt, None)
         with reading(engine) as connection:
             newest = catalogue_state(connection).revision
             now = {one.slug: one.schedule for one in history.prices(connection, newest)}

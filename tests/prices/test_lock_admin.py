@@ -84,7 +84,7 @@ def test_a_broken_claim_finds_out_frees_the_way_and_commits_nothing(stores: Serv
             claimed.check()
         received = body(model("a/one"))
         with pytest.raises(ClaimLostError):
-            commit(stores.engine, claimed.run_id, parse(received), Received(received), None)
+            commit(stores.engine, claimed.run_id, parse(received), Received(received).receipt, None)
     assert runs(stores) == [("finished", "failed", "claim lost: broken by operator@host")]
     started(stores.engine)
 

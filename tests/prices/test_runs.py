@@ -166,4 +166,4 @@ def test_nobody_starts_while_a_commit_is_under_way(engine: Engine) -> None:
             finish_run(connection, run, now, outcome="refreshed", reason=None)
         assert isinstance(waiting.result(10), Fresh)
     with pytest.raises(ClaimLostError):
-        commit(engine, run + 1, parse(received), Received(received), None)
+        commit(engine, run + 1, parse(received), Received(received).receipt, None)

@@ -66,7 +66,7 @@ class Catalogue:
         self.models: dict[str, LanguageModel] = {}
 
     def hear(self, read: OpenRouterList, at: datetime) -> CatalogueDiff:
-        diff = compare(self.models, {}, read, at, guards=Guards())
+        diff = compare(self.models.values(), {}, read, at, guards=Guards())
         for one in diff.models:
             assert one.after is not None
             self.models[one.slug] = LanguageModel(

@@ -76,8 +76,8 @@ STASH_DATABASE = Edit(
 )
 AGE = Edit(
     "prices/stash.py",
-    "return Received(gzip.decompress(found[0].packed), found[1])",
-    "return Received(gzip.decompress(found[0].packed))",
+    "return Received(zstandard.decompress(found[0].packed), found[1])",
+    "return Received(zstandard.decompress(found[0].packed))",
 )
 AFTER = Edit("prices/stash.py", " and found[0].run_id > committed", "")
 FORGET = Edit("prices/refresh.py", "    shelf.forget()\n", "")
