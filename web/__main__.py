@@ -11,12 +11,11 @@ from web.server import serve
 def main() -> int:
     """Serve until told to stop; give the exit status. What is wrong with a setting is one line on stderr."""
     try:
-        settings, server = Settings.from_env(), ServerSettings.from_env()
+        configure_logs(Settings.from_env().log_format)
+        serve(ServerSettings.from_env())
     except SettingsError as error:
         print(f"web: {error}", file=sys.stderr)
         return 2
-    configure_logs(settings.log_format)
-    serve(server)
     return 0
 
 

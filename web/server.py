@@ -1,5 +1,7 @@
 """The server of the web process: granian, its workers forked from a process that has loaded the code."""
 
+import os
+import socket
 import threading
 from typing import Any, Final
 
@@ -7,6 +9,7 @@ from flask import Flask
 from granian import Granian
 from granian.constants import Interfaces
 
+from prices.errors import SettingsError
 from prices.settings import ServerSettings
 from web import create_app, routes
 
@@ -36,13 +39,14 @@ def application() -> Flask:
 
 
 def serve(settings: ServerSettings) -> None:
-    """Serve until told to stop."""
+    """Serve until told to stop. Raises SettingsError where it cannot listen."""
+    address = _address(settings)
     Granian(
         f"{__name__}:{application.__name__}",
         factory=True,
         interface=Interfaces.WSGI,
         websockets=False,
-        address=settings.host,
+        address=address,
         port=settings.port,
         workers=settings.workers,
         blocking_threads=THREADS,
@@ -55,3 +59,16 @@ def serve(settings: ServerSettings) -> None:
         log_access=settings.access_log,
         log_access_format=ACCESS,
     ).serve()
+
+
+def _address(settings: ServerSettings) -> str:
+    """Give the IP address to listen at, which is free as far as can be told."""
+    try:
+        family, _, _, _, to = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(to, family=family).close()
+    except socket.gaierror as error:
+        raise SettingsError(f"HOST {settings.host} is no address: {error.strerror}") from error
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SettingsError(f"HOST {settings.host}, PORT {settings.port}: {reason}") from error
+    return str(to[0])
