@@ -9,11 +9,13 @@ from redis import Redis
 
 from prices.errors import in_full
 from prices.logs import log
-from prices.redis_client import FRESH_KEY, SNAPSHOT_KEY, redis_errors
+from prices.redis_client import FRESH_KEY, REFILL_KEY, SNAPSHOT_KEY, redis_errors
 from prices.scripts import LuaScript
 
 BODIES_VERSION = 3
 """Moves when the bodies of one revision would come out otherwise than before."""
+REFILL_SECONDS: Final = 5
+"""How long who refills Redis keeps others from doing the same."""
 
 # The mark that the prices are fresh goes with every word on when they were confirmed: `fresh_ms` is
 # how long they still are, 0 not at all, empty unknown to the speaker.
@@ -103,6 +105,14 @@ def publish(redis: Redis, stamp: Stamp, publication: Publication, fresh: timedel
     fresh_ms = "" if fresh is None else _milliseconds(fresh)
     arguments = (_microseconds(stamp), stamp.content, fresh_ms, publication.revision, packed)
     return bool(_PUBLISH(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
+
+
+def refill(redis: Redis, stamp: Stamp, publication: Publication) -> None:
+    """Publish what Redis has lost. Of many who see that at once, one does."""
+    with redis_errors():
+        is_ours = redis.set(REFILL_KEY, b"", nx=True, px=REFILL_SECONDS * 1000)
+    if is_ours:
+        publish(redis, stamp, publication)
 
 
 def read_stamp(redis: Redis) -> Stamp | None:

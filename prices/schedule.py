@@ -135,6 +135,8 @@ class PriceSchedule:
         Upstream writes the price of the window in force in the place of the base: such a price tells nothing
         of the base, so what we knew of it still holds.
         """
+        if not self.overrides:
+            return self
         base, unseen = dict(self.base), set()
         for name, price in self.base.items():
             if not self._is_of_a_window(name, price, at):

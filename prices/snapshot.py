@@ -178,13 +178,13 @@ class SnapshotReader:
             if told.content == known.stamp.content:
                 return known.confirmed(told) if told != known.stamp else known
             if _later(known.stamp, told):
-                publication.publish(self._redis, known.stamp, known.published)
+                publication.refill(self._redis, known.stamp, known.published)
                 return known
         read = publication.read_publication(self._redis) if told else None
         if read is not None:
             return Snapshot(*read)
         snapshot = self._from_database(known)
-        publication.publish(self._redis, snapshot.stamp, snapshot.published)
+        publication.refill(self._redis, snapshot.stamp, snapshot.published)
         return snapshot
 
     def _from_database(self, known: Snapshot | None) -> Snapshot:

@@ -22,6 +22,7 @@ from prices.redis_client import SNAPSHOT_KEY, make_redis
 from prices.services import Services
 from prices.settings import Settings
 from prices.snapshot import BREAKER_SECONDS, SnapshotReader
+from tests.prices.commands import commands_of
 from tests.prices.ledger import fill
 from tests.prices.lists import model
 from tests.prices.readers import reader_of
@@ -121,6 +122,26 @@ def test_an_empty_redis_is_refilled_from_the_database(stores: Services, watched:
     stores.redis.flushall()
     assert watched.ids() == ["a/one"]
     assert read_stamp(stores.redis) == watched.after(0).stamp
+
+
+def test_a_flushed_redis_is_refilled_by_one_of_many(stores: Services) -> None:
+    fill(stores.engine, model("a/one"))
+    publish(stores)
+    readers = [reader_of(stores) for _ in range(8)]
+    for reader in readers:
+        reader.current()
+        reader._asked_at = None
+    stores.redis.flushall()
+
+    def ask_all() -> None:
+        with ThreadPoolExecutor(len(readers)) as threads:
+            list(threads.map(SnapshotReader.current, readers))
+        for reader in readers:
+            settle(reader)
+
+    sent = commands_of(stores.redis, ask_all)
+    assert sent.count("EVALSHA") == 1
+    assert read_stamp(stores.redis) == readers[0].current().stamp
 
 
 def test_a_flushed_redis_is_refilled_with_what_was_committed_meanwhile(
