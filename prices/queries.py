@@ -23,7 +23,8 @@ from prices.schedule import PriceSchedule
 
 AT_ONCE = 500
 """How many rows with a model's JSON are taken from the database at a time."""
-_CATALOGUE = select(catalogue)
+_OPEN_HOLDS = select(price_holds.c.id).where(price_holds.c.revision_to.is_(None))
+_CATALOGUE = select(catalogue, _OPEN_HOLDS.exists().label("is_holding"))
 _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
 _TOMBSTONES = select(language_models.c.slug, language_models.c.id).where(
     language_models.c.removed_at.isnot(None)
@@ -40,13 +41,18 @@ RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
 
 @dataclass(frozen=True, slots=True)
 class CatalogueState:
-    """The catalogue's one row."""
+    """The catalogue's one row, and whether a price is held."""
 
     revision: int
     refreshed_at: datetime | None
     refreshed_run_id: int | None
     envelope: dict[str, Any]
     body_digest: str | None
+    is_holding: bool
+
+    def is_what(self, digest: str) -> bool:
+        """Whether the catalogue is what the body of this digest says, and nothing of it is held."""
+        return self.body_digest == digest and not self.is_holding
 
 
 def catalogue_state(connection: Connection) -> CatalogueState:
@@ -58,15 +64,8 @@ def catalogue_state(connection: Connection) -> CatalogueState:
         row.refreshed_run_id,
         msgspec.json.decode(row.envelope),
         row.body_digest,
+        bool(row.is_holding),
     )
-
-
-def is_settled(connection: Connection, digest: str) -> bool:
-    """Whether the catalogue is what the body of this digest says, and nothing of it is held."""
-    open_hold = select(price_holds.c.id).where(price_holds.c.revision_to.is_(None))
-    row = catalogue.c
-    query = select(row.revision).where(row.body_digest == digest, row.refreshed_run_id.isnot(None))
-    return connection.scalar(query.where(~open_hold.exists())) is not None
 
 
 def tombstones(connection: Connection) -> dict[str, int]:

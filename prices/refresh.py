@@ -17,6 +17,7 @@ from prices.logs import bind_context, log
 from prices.openrouter import OpenRouterList, parse
 from prices.outcome import Refresh, RefreshFailedError
 from prices.publisher import publish_current
+from prices.queries import CatalogueState
 from prices.runs import ABANDONED, Fresh, finish_run
 from prices.services import Services
 from prices.shelf import GivenBody, Receipt, Received, Shelf
@@ -90,11 +91,11 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
     shelf = GivenBody(asked.given) if asked.given else _stash(services, claimed, asked)
     receipt = None
     try:
-        body, receipt = _receive(services, shelf, claimed, asked)
-        asked.progress("deciding")
         with reading(services.engine) as connection:
-            is_known = queries.is_settled(connection, receipt.digest)
-        listed = None if is_known else _parse(body, shelf)
+            state = queries.catalogue_state(connection)
+        body, receipt = _receive(services, shelf, claimed, asked, state)
+        asked.progress("deciding")
+        listed = None if state.is_what(receipt.digest) else _parse(body, shelf)
         del body  # a large list is there once in memory, not twice
         asked.progress("committing")
         claimed.check()
@@ -142,11 +143,11 @@ def _guards(services: Services, asked: _Asked) -> Guards | None:
     return None if asked.accept_held else Guards(settings.guard_factor, settings.guard_loss)
 
 
-def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) -> tuple[bytes, Receipt]:
+def _receive(
+    services: Services, shelf: Shelf, claimed: Claim, asked: _Asked, state: CatalogueState
+) -> tuple[bytes, Receipt]:
     """Use the body that is there already, from a run that could not commit it, or fetch one and keep it."""
     settings = services.settings
-    with reading(services.engine) as connection:
-        state = queries.catalogue_state(connection)
     if there := shelf.get(state):
         log.info("Using a body that was received before", bytes=len(there.body), at=there.at)
         return there.body, there.receipt

@@ -45,7 +45,7 @@ def both(redis: Redis, engine: Engine) -> Stash:
 
 def after(run_id: int) -> CatalogueState:
     """The catalogue's state after the commit of a run, 0 before the first."""
-    return CatalogueState(run_id, None, run_id or None, {}, None)
+    return CatalogueState(run_id, None, run_id or None, {}, None, is_holding=False)
 
 
 def body_after(stash: Stash, run_id: int) -> bytes | None:
