@@ -17,6 +17,9 @@ from prices.errors import PriceError, UpstreamError, one_line
 from prices.schedule import PriceSchedule
 
 MAX_ID = 255
+MAX_MODELS = 100_000
+MAX_VALUES = 4_000_000
+"""More values than any list of so many models has: what is small as JSON is large as values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,11 @@ _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 def parse(body: bytes) -> OpenRouterList:
     """Read upstream's body row by row. A bad row is skipped and named; a broken envelope is refused.
 
-    Raises UpstreamError where the body is no JSON, has no `data`, is one page of several, is empty,
-    or has no usable row.
+    Raises UpstreamError where the body is no JSON, has no `data`, is one page of several, is empty, has no
+    usable row, or more than a process should hold.
     """
+    if body.count(b",") > MAX_VALUES:
+        raise UpstreamError(f"upstream's body has more than {MAX_VALUES:,} values")
     if re.search(rb"\\u[dD][89a-fA-F]", body):
         body = _ESCAPE.sub(lambda found: found[0] if found[1] or found[2] else rb"\ufffd", body)
     try:
@@ -98,6 +103,8 @@ def parse(body: bytes) -> OpenRouterList:
         raise UpstreamError(f"upstream's body is no price list: {one_line(error)}") from error
     if items is None:
         raise UpstreamError("upstream's body has no `data`")
+    if len(items) > MAX_MODELS:
+        raise UpstreamError(f"upstream's list has more than {MAX_MODELS:,} models")
     _refuse_partial(envelope, len(items))
     seen: set[str] = set()
     rows = tuple(_parse_row(position, item, seen) for position, item in enumerate(items))

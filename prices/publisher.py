@@ -19,7 +19,7 @@ from prices.queries import CatalogueState, catalogue_state, documents, require_s
 from prices.settings import Settings
 
 GZIP_LEVEL, BROTLI_QUALITY, ZSTD_LEVEL = 6, 5, 6
-"""Where each takes 7 to 9 ms for the list of 421 models; brotli 11 saves a fifth more and takes a second."""
+"""Where each takes 7 to 10 ms for the list of 421 models; brotli 11 saves a fifth more and takes a second."""
 
 
 def stamp(state: CatalogueState, markup: Decimal) -> Stamp:

@@ -17,6 +17,7 @@ REDIS_URL_FILE = VAR / "redis.url"
 
 DEFAULT_DATABASE_URL = f"sqlite:///{VAR / 'pricebeat.sqlite3'}"
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
+MAX_WORKERS = 256
 DEFAULT_UPSTREAM_URL = "https://openrouter.ai/api/v1"
 
 
@@ -83,7 +84,7 @@ class ServerSettings:
         return cls(
             host=env.get("HOST", "0.0.0.0").strip(),  # noqa: S104 - a platform's router comes from outside
             port=_whole(env, "PORT", 8000, most=65535),
-            workers=_whole(env, "WEB_CONCURRENCY", os.cpu_count() or 1, most=256),
+            workers=_whole(env, "WEB_CONCURRENCY", min(os.cpu_count() or 1, MAX_WORKERS), most=MAX_WORKERS),
             access_log=_choice(env, "WEB_ACCESS_LOG", "off", ("off", "on")) == "on",
         )
 

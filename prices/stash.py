@@ -24,9 +24,6 @@ from prices.shelf import Received
 _LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
 
 
-_pack = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
-
-
 class StashedBody(msgspec.Struct, frozen=True):
     """A body, packed, with the run that received it and the address it came from."""
 
@@ -56,7 +53,9 @@ class Stash:
 
     def put(self, run_id: int, body: bytes) -> None:
         """Keep a body, wherever it can be kept."""
-        stashed = StashedBody(run_id, self._source, _pack(body))
+        stashed = StashedBody(
+            run_id, self._source, zstandard.ZstdCompressor(level=1, write_checksum=True).compress(body)
+        )
         for put in (self._put_in_redis, self._put_in_database):
             try:
                 put(stashed)
@@ -75,7 +74,7 @@ class Stash:
                 found = find()
                 if found and found[0].source == self._source and found[0].run_id > committed:
                     return Received(zstandard.decompress(found[0].packed), found[1])
-            except zstandard.ZstdError as error:
+            except (zstandard.ZstdError, MemoryError) as error:
                 log.warning("The stash could not be read", reason=in_full(error))
         return None
 

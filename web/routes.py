@@ -1,4 +1,4 @@
-"""The one table of routes. A view's module is loaded when its first request comes.
+"""The one table of routes. A view's module is loaded by its first request, or by `load_all` before.
 
 What asks the database brings SQLAlchemy, which takes longer to load than everything else together. What is
 served from memory needs none of it: a process is ready before, and `load_all` is for off the request's path.

@@ -17,10 +17,8 @@ THREADS: Final = 4
 """A worker's threads: two may wait for the database, so that the others always serve from memory."""
 STOP_SECONDS: Final = 25
 """How long requests on their way may take at a stop: a platform kills after 30 s."""
-RESPAWN_SECONDS: Final = 0.5
-LIFETIME_SECONDS: Final = 24 * 3600
-MAX_MIB: Final = 512
-"""A worker that is older or larger than this is replaced by another."""
+MAX_MIB: Final = 1024
+"""A worker that grows beyond this is replaced, many times what one has with a list of some hundred models."""
 LOAD_SECONDS: Final = 0.1
 """How long after its start a worker loads what only the database needs: by then Redis has answered."""
 
@@ -51,8 +49,6 @@ def serve(settings: ServerSettings) -> None:
         workers=settings.workers,
         blocking_threads=THREADS,
         respawn_failed_workers=True,
-        respawn_interval=RESPAWN_SECONDS,
-        workers_lifetime=LIFETIME_SECONDS,
         workers_max_rss=MAX_MIB,
         workers_kill_timeout=STOP_SECONDS,
         log_dictconfig=LOGGERS,
@@ -64,10 +60,12 @@ def serve(settings: ServerSettings) -> None:
 def _address(settings: ServerSettings) -> str:
     """Give the IP address to listen at, which is free as far as can be told."""
     try:
-        family, _, _, _, to = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        socket.create_server(to, family=family).close()
-    except socket.gaierror as error:
-        raise SettingsError(f"HOST {settings.host} is no address: {error.strerror}") from error
+        family, kind, _, _, to = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(to)
+    except (socket.gaierror, UnicodeError) as error:
+        raise SettingsError(f"HOST {settings.host} is no address") from error
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise SettingsError(f"HOST {settings.host}, PORT {settings.port}: {reason}") from error

@@ -181,3 +181,13 @@ def test_whatever_bytes_come_are_a_list_or_an_upstream_error(noise: bytes, at: i
     except UpstreamError:
         return
     assert read.models
+
+
+def test_a_body_of_more_values_than_a_process_should_hold_is_refused_unread() -> None:
+    with pytest.raises(UpstreamError, match="more than 4,000,000 values"):
+        parse(b'{"data":[' + b"{}," * 4_000_001 + b"{}]}")
+
+
+def test_a_list_of_more_models_than_there_can_be_is_refused() -> None:
+    with pytest.raises(UpstreamError, match="more than 100,000 models"):
+        parse(b'{"data":[' + b"{}," * 100_000 + b"{}]}")

@@ -195,6 +195,9 @@ GARBAGE = {
     "zstd cut short": msgspec.msgpack.encode(StashedBody(7, SOURCE, PACKED[:-9])),
     "zstd with a wrong sum": msgspec.msgpack.encode(StashedBody(7, SOURCE, PACKED[:-4] + bytes(4))),
     "zstd broken within": msgspec.msgpack.encode(StashedBody(7, SOURCE, PACKED[:10] + b"\xff" * 30)),
+    "zstd that claims a terabyte": msgspec.msgpack.encode(
+        StashedBody(7, SOURCE, bytes.fromhex("28b52ffde00000000000010000") + b"\x01\x00\x00")
+    ),
     "a source that is no text": msgspec.msgpack.encode({"run_id": 7, "source": 1, "packed": b""}),
 }
 
