@@ -78,6 +78,31 @@ def test_the_access_log_is_in_the_format_of_the_log_and_holds_no_query(tmp_path:
     assert "secret" not in log.read_text()
 
 
+def eventually(port: int, path: str, wanted: int) -> None:
+    """Ask until it is answered so; what is loading may say for a moment that it cannot tell yet."""
+    deadline = time.monotonic() + 20
+    while (told := status(port, path)) != wanted:
+        assert time.monotonic() < deadline, f"{path} is answered with {told}"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("redis", ["refuses", "hangs"])
+@pytest.mark.parametrize(("database", "ready"), [("answers", 200), ("refuses", 503), ("hangs", 503)])
+def test_it_starts_and_tells_the_truth_whatever_is_away(
+    redis: str, database: str, ready: int, tmp_path: Path
+) -> None:
+    with socket.create_server((HOST, 0), backlog=64) as hung:
+        places = {"refuses": f"{HOST}:{free_port()}", "hangs": f"{HOST}:{hung.getsockname()[1]}"}
+        env = {"REDIS_URL": f"redis://{places[redis]}"}
+        if database in places:
+            env["DATABASE_URL"] = f"postgresql://nobody@{places[database]}/none"
+        with web(tmp_path, **env) as (_process, port, _log):
+            assert status(port, "/healthz") == 200
+            eventually(port, "/readyz", ready)
+            eventually(port, "/api/v1/models", ready)
+            assert status(port, "/healthz") == 200
+
+
 def test_a_dead_worker_is_replaced(tmp_path: Path) -> None:
     with web(tmp_path) as (process, port, _log):
         assert status(port, "/healthz") == 200
