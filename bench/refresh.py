@@ -14,6 +14,7 @@ refreshes once has resident; a worker's process that grew beyond what Celery all
 
 import contextlib
 import gzip
+import itertools
 import os
 import subprocess
 import sys
@@ -47,6 +48,7 @@ SIZES: Final = {421: 7, 4_210: 3, 42_100: 1}
 """How many models, and how many rounds are measured with them."""
 NOON: Final = datetime(2026, 8, 6, 12, tzinfo=UTC)
 HALF: Final = Decimal("0.5")
+_DATABASES: Final = itertools.count(1)
 FLOOR, FETCHED, IDLE = "GET, parse, upsert, gzip", "GET and parse", "no refresh"
 REFRESHES: Final = {
     IDLE: ("close", 0),
@@ -67,13 +69,12 @@ class Site:
 
     def __init__(self, url: str, redis_url: str, lists_url: str) -> None:
         self._url, self._redis_url, self.lists_url = url, redis_url, lists_url
-        self._count, self._number = 0, 0
+        self._number = 0
         self._services: Services | None = None
 
     def empty(self) -> None:
         """Begin with an empty catalogue."""
-        self._count += 1
-        name, url = f"bench_{os.getpid()}_{self._count}", make_url(self._url)
+        name, url = f"bench_{next(_DATABASES)}", make_url(self._url)
         if url.get_backend_name() == "postgresql":
             _make_database(self._url, name)
         else:

@@ -34,7 +34,7 @@ def pack(body: bytes) -> PublishedBody:
         brotlied = pool.submit(brotli.compress, body, quality=BROTLI_QUALITY)
         zstded = pool.submit(zstandard.compress, body, ZSTD_LEVEL)
         gzipped = gzip.compress(body, GZIP_LEVEL, mtime=0)
-        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        etag = f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
         return PublishedBody(etag, gzipped, brotlied.result(), zstded.result())
 
 

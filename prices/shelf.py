@@ -11,7 +11,7 @@ from prices.queries import CatalogueState
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What is kept of a body once it is read: when it came, how long that took, its size and its SHA-256."""
+    """What is kept of a body once it is read: when it came, how long that took, its size and its BLAKE2b."""
 
     at: datetime | None
     fetch_seconds: float
@@ -30,7 +30,7 @@ class Received:
     @property
     def receipt(self) -> Receipt:
         """What is kept of it."""
-        digest = hashlib.sha256(self.body).hexdigest()
+        digest = hashlib.blake2b(self.body, digest_size=32).hexdigest()
         return Receipt(self.at, self.fetch_seconds, len(self.body), digest)
 
 

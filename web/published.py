@@ -32,7 +32,10 @@ MAX_ANSWERS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """One body in one encoding: the headers of every answer, and those that describe the body."""
+    """One body in one encoding: the headers of every answer, and those that go with the body alone.
+
+    A 304 carries what updates a stored answer and no more (RFC 9110, section 15.4.5).
+    """
 
     body: bytes
     etag: str
@@ -108,13 +111,13 @@ def _prepare(snapshot: Snapshot) -> Iterable[tuple[tuple[str, str], _Prepared]]:
         ("Vary", "Accept-Encoding"),
         ("Cache-Control", CACHE_CONTROL),
         ("X-Price-Revision", str(snapshot.revision)),
-        *SECURITY_HEADERS.items(),
     )
     for path, of in PATHS.items():
         published = of(snapshot.published)
         for encoding in PREFERENCE:
             body, etag = published.encoded(encoding), published.etag_of(encoding)
             about = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+            about += SECURITY_HEADERS.items()
             if encoding != IDENTITY:
                 about.append(("Content-Encoding", encoding))
             yield (path, encoding), _Prepared(body, etag, (("ETag", etag), *always), tuple(about))

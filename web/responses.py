@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 from flask import Response, request
@@ -11,6 +12,8 @@ from prices.snapshot import Snapshot
 CACHE_CONTROL: Final = "public, max-age=60"
 MIN_PACKED: Final = 1024
 """Smaller bodies are sent as they are."""
+MAX_KEPT: Final = 64 * 1024
+"""A body that is not larger is packed once for many who ask the same."""
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
@@ -24,6 +27,13 @@ SECURITY_HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+
+def _pack(body: bytes) -> bytes:
+    return gzip.compress(body, 1, mtime=0)
+
+
+_pack_once = lru_cache(maxsize=128)(_pack)
 
 
 def json_response(snapshot: Snapshot, body: bytes) -> Response:
@@ -41,15 +51,15 @@ def past_response(body: bytes, revision: int) -> Response:
 
 def _validated(body: bytes) -> Response:
     """Negotiate encoding and validator; a strong one names bytes, so the packed body has one of its own."""
-    etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+    etag = f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
     packed_etag = f'{etag[:-1]}-gzip"'
     use_packed = len(body) >= MIN_PACKED and request.accept_encodings["gzip"] > 0
     known = request.if_none_match
     if known.contains_weak(etag.strip('"')) or known.contains_weak(packed_etag.strip('"')):
         response = Response(status=304)
     else:
-        sent = gzip.compress(body, 1, mtime=0) if use_packed else body
-        response = Response(sent, content_type="application/json")
+        pack = _pack_once if len(body) <= MAX_KEPT else _pack
+        response = Response(pack(body) if use_packed else body, content_type="application/json")
         if use_packed:
             response.headers["Content-Encoding"] = "gzip"
     response.headers["ETag"] = packed_etag if use_packed else etag
