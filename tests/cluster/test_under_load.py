@@ -52,7 +52,7 @@ def test_nobody_is_sent_away_and_no_catalogue_is_mixed(open_cluster: OpenCluster
         until(35)
         assert len(workers(web)) == 2, "a killed worker is replaced"
         refresh(cluster, 3)
-        until(40)
+        until(38)
         web.kill("SIGHUP")
         until(50)
         assert not set(workers(web)) & set(before), "a reload replaces every worker"
