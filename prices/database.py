@@ -5,9 +5,10 @@ transaction has the write lock from its first statement, and every wait has a bo
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, text
@@ -38,6 +39,14 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Convert a time once for the many rows of a revision that share it."""
+        return _remembering(super().bind_processor(dialect))
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Convert back in the same way."""
+        return _remembering(super().result_processor(dialect, coltype))
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Refuse naive times; hand SQLite the UTC wall clock."""
         if value is None:
@@ -52,6 +61,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def _remembering(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    return None if convert is None else lru_cache(maxsize=256)(convert)
 
 
 def make_engine(url: str, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
