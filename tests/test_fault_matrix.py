@@ -91,13 +91,16 @@ def test_reports_of_different_tests_are_refused(tmp_path: Path, capsys: pytest.C
 
 
 def test_what_the_simulation_misses_without_a_safeguard_has_a_table_of_its_own(tmp_path: Path) -> None:
-    found = {"seeds": 20000, "mutants": [{"name": "the fence", "broke": 1234, "survived": 18766}]}
+    found = {
+        "seeds": 20000,
+        "mutants": [{"name": "the fence", "broke": 1234, "survived": 18766, "behind": "the row"}],
+    }
     mutants = tmp_path / "mutants.json"
     mutants.write_text(json.dumps(found))
     page = tmp_path / "page.md"
     assert main([str(report(tmp_path, KILLED)), "--mutants", str(mutants)], page=page) == 0
     assert "20,000 seeds" in page.read_text()
-    assert "| the fence | 1,234 | 18,766 |" in page.read_text()
+    assert "| the fence | 1,234 | 18,766 | the row |" in page.read_text()
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="`make faults` has not been run")

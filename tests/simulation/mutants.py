@@ -40,7 +40,7 @@ def survivors(mutation: Mutation, seeds: int) -> dict[str, Any]:
         broke = len(json.loads(done.stdout))
     except ValueError:
         raise RuntimeError(f"{mutation.name}: {done.stderr.strip()[-300:]}") from None
-    return {"name": mutation.name, "broke": broke, "survived": seeds - broke}
+    return {"name": mutation.name, "broke": broke, "survived": seeds - broke, "behind": mutation.behind}
 
 
 def copy_tree(root: Path) -> None:
@@ -74,7 +74,7 @@ def main(words: list[str]) -> int:
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps({"seeds": asked.seeds, "mutants": told}, indent=1))
     unnoticed = [
-        one.name for one, found in zip(MUTATIONS, told, strict=True) if one.noticed and not found["broke"]
+        one.name for one, found in zip(MUTATIONS, told, strict=True) if not one.behind and not found["broke"]
     ]
     for name in unnoticed:
         print(f"mutants: no seed noticed the loss of {name}", file=sys.stderr)
