@@ -1,5 +1,6 @@
 """Pure: what a received list makes of the catalogue, and what of it is held until it is said twice."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -126,9 +127,9 @@ class _Comparison:
         self._withdrawn: list[Hold] = []
 
     def result(self) -> CatalogueDiff:
-        return CatalogueDiff(
-            tuple(self._models), tuple(self._held), tuple(self._confirmed), tuple(self._withdrawn)
-        )
+        """Give what was found, in upstream's order, what has vanished last."""
+        models = sorted(self._models, key=lambda diff: diff.after.position if diff.after else math.inf)
+        return CatalogueDiff(tuple(models), tuple(self._held), tuple(self._confirmed), tuple(self._withdrawn))
 
     def add(self, row: OpenRouterModel, position: int, row_id: int | None) -> None:
         after = LanguageModel(row.id, position, row.document, row.schedule.seen_after(None, self._at), row_id)
