@@ -13,6 +13,8 @@ from prices.recording import Revision, batches, execute_many
 REVERTED_WITHIN = timedelta(hours=24)
 """A change that takes back one of the last so many hours names it."""
 
+_INSERT = insert(price_changes)
+
 
 def write_changes(
     connection: Connection, revision: Revision, models: Sequence[ModelDiff], ids: dict[str, int]
@@ -34,7 +36,7 @@ def write_changes(
             for diff in some
             for change in diff.changes
         )
-        execute_many(connection, insert(price_changes), rows)
+        execute_many(connection, _INSERT, rows)
 
 
 def _began(change: Change, diff: ModelDiff) -> datetime | None:

@@ -16,6 +16,8 @@ from prices.changes import ChangeKind
 from prices.models import model_attributes, price_intervals
 from prices.recording import Revision, batches, execute_many
 
+_INSERT_INTERVAL, _INSERT_ATTRIBUTES = insert(price_intervals), insert(model_attributes)
+
 
 def write_intervals(
     connection: Connection, revision: Revision, models: Sequence[ModelDiff], ids: dict[str, int]
@@ -30,13 +32,13 @@ def write_intervals(
         last = {told.model_id: told for told in found}
         connection.execute(update(price_intervals).where(*still_open).values(revision_to=revision.number))
         known = (_after(last[ids[diff.slug]], diff, revision) for diff in some)
-        execute_many(connection, insert(price_intervals), chain.from_iterable(known))
+        execute_many(connection, _INSERT_INTERVAL, chain.from_iterable(known))
     come = (
         _interval(revision, ids[diff.slug], diff.after.schedule.to_json(), revision.at)
         for diff in models
         if diff.after and not diff.before
     )
-    execute_many(connection, insert(price_intervals), come)
+    execute_many(connection, _INSERT_INTERVAL, come)
 
 
 def _after(last: Any, diff: ModelDiff, revision: Revision) -> Iterator[dict[str, Any]]:
@@ -76,7 +78,7 @@ def write_attributes(
         {"model_id": model_id, "attributes": attributes.to_json(), "revision_from": revision.number}
         for model_id, attributes in said.items()
     )
-    execute_many(connection, insert(model_attributes), rows)
+    execute_many(connection, _INSERT_ATTRIBUTES, rows)
 
 
 def _says_more(diff: ModelDiff) -> bool:

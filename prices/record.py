@@ -12,6 +12,25 @@ from prices.intervals import write_attributes, write_intervals
 from prices.models import language_models, price_holds, revisions
 from prices.recording import Revision, batches, execute_many
 
+_PLACE: BindParameter[int] = bindparam("new_position")
+_DOCUMENT: BindParameter[str] = bindparam("new_document")
+_THIS = update(language_models).where(language_models.c.id == bindparam("row"))
+_ADD = insert(language_models)
+_MOVE = _THIS.values(position=_PLACE, document=_DOCUMENT, removed_at=None)
+_REMOVE = _THIS.values(removed_at=bindparam("since"))
+_HOLD = insert(price_holds)
+_LISTED = (
+    select(language_models.c.id)
+    .where(language_models.c.removed_at.is_(None))
+    .order_by(language_models.c.position, language_models.c.slug)
+)
+_LAST_LISTING = (
+    select(revisions.c.listing)
+    .where(revisions.c.listing.isnot(None))
+    .order_by(revisions.c.revision.desc())
+    .limit(1)
+)
+
 
 def record(connection: Connection, revision: Revision, diff: CatalogueDiff) -> None:
     """Write a revision. All of it stands in the caller's transaction."""
@@ -35,7 +54,6 @@ def record(connection: Connection, revision: Revision, diff: CatalogueDiff) -> N
 
 
 def _write_models(connection: Connection, models: Sequence[ModelDiff], now: datetime) -> None:
-    row = language_models.c
     after = [diff.after for diff in models if diff.after]
     come = (
         {
@@ -47,22 +65,19 @@ def _write_models(connection: Connection, models: Sequence[ModelDiff], now: date
         for model in after
         if model.row_id is None
     )
-    execute_many(connection, insert(language_models), come)
-    this = update(language_models).where(row.id == bindparam("row"))
+    execute_many(connection, _ADD, come)
     stay = (
         {"row": model.row_id, "new_position": model.position, "new_document": model.document.decode()}
         for model in after
         if model.row_id is not None
     )
-    place: BindParameter[int] = bindparam("new_position")
-    document: BindParameter[str] = bindparam("new_document")
-    execute_many(connection, this.values(position=place, document=document, removed_at=None), stay)
+    execute_many(connection, _MOVE, stay)
     gone = (
         {"row": diff.before.row_id, "since": diff.since or now}
         for diff in models
         if diff.before and not diff.after
     )
-    execute_many(connection, this.values(removed_at=bindparam("since")), gone)
+    execute_many(connection, _REMOVE, gone)
 
 
 def _row_ids(connection: Connection, models: Sequence[ModelDiff]) -> dict[str, int]:
@@ -77,12 +92,8 @@ def _row_ids(connection: Connection, models: Sequence[ModelDiff]) -> dict[str, i
 
 def _new_listing(connection: Connection) -> str | None:
     """Give upstream's order of the models, None where it is that of the revision before."""
-    row, told = language_models.c, revisions.c
-    order = select(row.id).where(row.removed_at.is_(None)).order_by(row.position, row.slug)
-    listing = msgspec.json.encode(connection.scalars(order).all()).decode()
-    last = connection.scalar(
-        select(told.listing).where(told.listing.isnot(None)).order_by(told.revision.desc()).limit(1)
-    )
+    listing = msgspec.json.encode(connection.scalars(_LISTED).all()).decode()
+    last = connection.scalar(_LAST_LISTING)
     return None if listing == last else listing
 
 
@@ -109,4 +120,4 @@ def _write_holds(connection: Connection, revision: Revision, holds: Sequence[Hol
         }
         for hold in holds
     ]
-    execute_many(connection, insert(price_holds), rows)
+    execute_many(connection, _HOLD, rows)
