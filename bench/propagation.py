@@ -19,8 +19,6 @@ from tests.openrouter_standin.client import Standin
 
 PROCESSES = 8
 ROUNDS = 15
-
-
 POLL_SECONDS = 0.05
 MODEL = "granite-bay/two-tiers"
 

@@ -91,29 +91,11 @@ class PriceSchedule:
         is no price such as `discount`) is no dimension and is passed over.
         Raises PriceError that names the key.
         """
-        schedule = cls._parse_any(pricing)
+        schedule = _read_pricing(pricing)
         for required in REQUIRED:
             if required not in schedule.base:
                 raise PriceError(f"pricing.{required} is missing")
         return schedule
-
-    @classmethod
-    def _parse_any(cls, pricing: Mapping[str, Any]) -> "PriceSchedule":
-        base = {}
-        for key, value in pricing.items():
-            if key in NO_DIMENSIONS or value is None or isinstance(value, (dict, list, bool)):
-                if key in REQUIRED and value is not None:
-                    raise PriceError(f"pricing.{key}: {shown(value)} is not a price")
-                continue
-            if len(key) > MAX_NAME or not key.isprintable():
-                continue
-            if (price := _read(f"pricing.{key}", value, key in DIMENSIONS)) is not None:
-                base[key] = price
-        entries = pricing.get("overrides") or []
-        if not isinstance(entries, list):
-            raise PriceError("pricing.overrides is not a list")
-        overrides = tuple(_parse_override(index, entry) for index, entry in enumerate(entries))
-        return cls(dict(sorted(base.items())), overrides)
 
     @classmethod
     def from_json(cls, text: str) -> "PriceSchedule":
@@ -166,11 +148,29 @@ class PriceSchedule:
         )
 
 
+def _read_pricing(pricing: Mapping[str, Any]) -> PriceSchedule:
+    base = {}
+    for key, value in pricing.items():
+        if key in NO_DIMENSIONS or value is None or isinstance(value, (dict, list, bool)):
+            if key in REQUIRED and value is not None:
+                raise PriceError(f"pricing.{key}: {shown(value)} is not a price")
+            continue
+        if len(key) > MAX_NAME or not key.isprintable():
+            continue
+        if (price := _read(f"pricing.{key}", value, key in DIMENSIONS)) is not None:
+            base[key] = price
+    entries = pricing.get("overrides") or []
+    if not isinstance(entries, list):
+        raise PriceError("pricing.overrides is not a list")
+    overrides = tuple(_parse_override(index, entry) for index, entry in enumerate(entries))
+    return PriceSchedule(dict(sorted(base.items())), overrides)
+
+
 @lru_cache(maxsize=2048)
 def _read_back(text: str) -> PriceSchedule:
     told = _decode(text)
     unseen = frozenset(told.pop(UNSEEN, ()))
-    return replace(PriceSchedule._parse_any(told), unseen=unseen)  # noqa: SLF001 - of this module
+    return replace(_read_pricing(told), unseen=unseen)
 
 
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
