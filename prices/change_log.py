@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from prices.catalogue_diff import ModelDiff
 from prices.changes import Change, ChangeKind
@@ -14,6 +14,15 @@ REVERTED_WITHIN = timedelta(hours=24)
 """A change that takes back one of the last so many hours names it."""
 
 _INSERT = insert(price_changes)
+_NEWEST = (
+    select(func.max(price_changes.c.id))
+    .where(
+        price_changes.c.model_id.in_(bindparam("models", expanding=True)),
+        price_changes.c.at > bindparam("since"),
+    )
+    .group_by(price_changes.c.model_id, price_changes.c.part)
+)
+_RECENT = select(price_changes).where(price_changes.c.id.in_(_NEWEST))
 
 
 def write_changes(
@@ -48,12 +57,9 @@ def _recent_changes(
     connection: Connection, revision: Revision, model_ids: list[int]
 ) -> dict[int, dict[str | None, tuple[int, Change]]]:
     """Give the newest change of each part, of the last day, by model."""
-    row = price_changes.c
     recent: dict[int, dict[str | None, tuple[int, Change]]] = {}
-    late = (row.model_id.in_(model_ids), row.at > revision.at - REVERTED_WITHIN)
-    newest = select(func.max(row.id)).where(*late).group_by(row.model_id, row.part)
-    query = select(row.id, row.model_id, row.kind, row.part, row.before, row.after)
-    for told in connection.execute(query.where(row.id.in_(newest))):
+    asked = {"models": model_ids, "since": revision.at - REVERTED_WITHIN}
+    for told in connection.execute(_RECENT, asked):
         change = Change(ChangeKind(told.kind), told.part, told.before, told.after)
         recent.setdefault(told.model_id, {})[told.part] = (told.id, change)
     return recent

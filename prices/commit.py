@@ -20,6 +20,10 @@ from prices.recording import Revision
 from prices.runs import finish_run, pass_fence
 from prices.shelf import Receipt
 
+_MOVE_CATALOGUE = update(catalogue)
+_EMPTY_STASH = delete(received_bodies)
+_LAST_COMMIT = select(func.max(revisions.c.committed_at))
+
 MAX_NAMED_ROWS = 50
 """How many skipped rows a run names; the count is always whole."""
 
@@ -90,9 +94,9 @@ def _close(
     **moved: Any,
 ) -> None:
     """Move the catalogue to a body, and end the run."""
-    confirmed = {"refreshed_at": receipt.at or now, "body_digest": receipt.digest}
-    connection.execute(update(catalogue).values(refreshed_run_id=run_id, **confirmed, **moved))
-    connection.execute(delete(received_bodies))
+    confirmed = {"refreshed_run_id": run_id, "refreshed_at": receipt.at or now, "body_digest": receipt.digest}
+    connection.execute(_MOVE_CATALOGUE, {**confirmed, **moved})
+    connection.execute(_EMPTY_STASH)
     closed = finish_run(
         connection,
         run_id,
@@ -111,5 +115,5 @@ def _close(
 
 def _not_before_the_last(connection: Connection, at: datetime) -> datetime:
     """A revision is never valid from before the last one: a clock may have been set back."""
-    last: datetime | None = connection.scalar(select(func.max(revisions.c.committed_at)))
+    last: datetime | None = connection.scalar(_LAST_COMMIT)
     return max(at, last or at)

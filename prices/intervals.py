@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from prices.catalogue_diff import ModelDiff
 from prices.changes import ChangeKind
@@ -17,20 +17,34 @@ from prices.models import model_attributes, price_intervals
 from prices.recording import Revision, batches, execute_many
 
 _INSERT_INTERVAL, _INSERT_ATTRIBUTES = insert(price_intervals), insert(model_attributes)
+_STILL_OPEN = and_(
+    price_intervals.c.model_id.in_(bindparam("models", expanding=True)),
+    price_intervals.c.valid_to.is_(None),
+    price_intervals.c.revision_to.is_(None),
+)
+_LAST = select(price_intervals.c.model_id, price_intervals.c.schedule, price_intervals.c.valid_from).where(
+    _STILL_OPEN
+)
+_END_INTERVALS = update(price_intervals).where(_STILL_OPEN).values(revision_to=bindparam("ended"))
+_END_ATTRIBUTES = (
+    update(model_attributes)
+    .where(
+        model_attributes.c.model_id.in_(bindparam("models", expanding=True)),
+        model_attributes.c.revision_to.is_(None),
+    )
+    .values(revision_to=bindparam("ended"))
+)
 
 
 def write_intervals(
     connection: Connection, revision: Revision, models: Sequence[ModelDiff], ids: dict[str, int]
 ) -> None:
     """Write what each model costs from when on; `ids` gives the row of each model by its slug."""
-    row = price_intervals.c
     moved = (diff for diff in models if diff.before and (diff.reprices or diff.learns or not diff.after))
     for some in batches(moved):
-        numbers = [ids[diff.slug] for diff in some]
-        still_open = (row.model_id.in_(numbers), row.valid_to.is_(None), row.revision_to.is_(None))
-        found = connection.execute(select(row.model_id, row.schedule, row.valid_from).where(*still_open))
-        last = {told.model_id: told for told in found}
-        connection.execute(update(price_intervals).where(*still_open).values(revision_to=revision.number))
+        these = {"models": [ids[diff.slug] for diff in some]}
+        last = {told.model_id: told for told in connection.execute(_LAST, these)}
+        connection.execute(_END_INTERVALS, {**these, "ended": revision.number})
         known = (_after(last[ids[diff.slug]], diff, revision) for diff in some)
         execute_many(connection, _INSERT_INTERVAL, chain.from_iterable(known))
     come = (
@@ -66,14 +80,9 @@ def write_attributes(
     connection: Connection, revision: Revision, models: Sequence[ModelDiff], ids: dict[str, int]
 ) -> None:
     """Write what each model is, where that is new."""
-    row = model_attributes.c
     said = {ids[diff.slug]: diff.after.attributes for diff in models if diff.after and _says_more(diff)}
-    for numbers in batches(said):
-        connection.execute(
-            update(model_attributes)
-            .where(row.model_id.in_(numbers), row.revision_to.is_(None))
-            .values(revision_to=revision.number)
-        )
+    for models_said in batches(said):
+        connection.execute(_END_ATTRIBUTES, {"models": models_said, "ended": revision.number})
     rows = (
         {"model_id": model_id, "attributes": attributes.to_json(), "revision_from": revision.number}
         for model_id, attributes in said.items()

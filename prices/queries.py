@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, bindparam, select, text
 
 from prices.catalogue_diff import Hold
 from prices.errors import SchemaBehindError
@@ -23,6 +23,8 @@ from prices.schedule import PriceSchedule
 
 AT_ONCE = 500
 """How many rows with a model's JSON are taken from the database at a time."""
+
+# Made once: to build a statement takes longer than to run it.
 _OPEN_HOLDS = select(price_holds.c.id).where(price_holds.c.revision_to.is_(None))
 _CATALOGUE = select(catalogue, _OPEN_HOLDS.exists().label("is_holding"))
 _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
@@ -36,6 +38,19 @@ _LISTED_MODELS = (
     .order_by(language_models.c.position, language_models.c.slug)
     .execution_options(yield_per=AT_ONCE)
 )
+_DOCUMENTS = (
+    select(language_models.c.document)
+    .where(language_models.c.removed_at.is_(None))
+    .order_by(language_models.c.position, language_models.c.slug)
+    .execution_options(yield_per=AT_ONCE)
+)
+_HOLDS = (
+    select(price_holds, language_models.c.slug)
+    .join(language_models, language_models.c.id == price_holds.c.model_id)
+    .where(price_holds.c.revision_to.is_(None))
+)
+_RUN = select(refresh_runs).where(refresh_runs.c.id == bindparam("run"))
+_SCHEMA = text("SELECT version_num FROM alembic_version")
 RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
 
 
@@ -82,18 +97,11 @@ def listed_models(connection: Connection) -> Iterator[LanguageModel]:
 
 def documents(connection: Connection) -> list[bytes]:
     """Read upstream's JSON of each model that it lists, in its order."""
-    row = language_models.c
-    query = select(row.document).where(row.removed_at.is_(None)).order_by(row.position, row.slug)
-    return [document.encode() for document in connection.scalars(query.execution_options(yield_per=AT_ONCE))]
+    return [document.encode() for document in connection.scalars(_DOCUMENTS)]
 
 
 def holds(connection: Connection) -> dict[str, Hold]:
     """Read what is held now, by slug."""
-    query = (
-        select(price_holds, language_models.c.slug)
-        .join(language_models, language_models.c.id == price_holds.c.model_id)
-        .where(price_holds.c.revision_to.is_(None))
-    )
     return {
         row.slug: Hold(
             row.slug,
@@ -102,7 +110,7 @@ def holds(connection: Connection) -> dict[str, Hold]:
             PriceSchedule.from_json(row.schedule) if row.schedule else None,
             row.seen_at,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_HOLDS)
     }
 
 
@@ -113,7 +121,7 @@ def last_run(connection: Connection) -> Row[Any] | None:
 
 def run(connection: Connection, run_id: int) -> Row[Any]:
     """Read a run that is there."""
-    return connection.execute(select(refresh_runs).where(refresh_runs.c.id == run_id)).one()
+    return connection.execute(_RUN, {"run": run_id}).one()
 
 
 def require_schema(connection: Connection) -> None:
@@ -122,7 +130,7 @@ def require_schema(connection: Connection) -> None:
     Migrations are dated and linear, so their names are in order; a later release may have migrated
     already while this version still runs beside it.
     """
-    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    found = connection.scalar(_SCHEMA)
     if found is None or found < SCHEMA_HEAD:
         raise SchemaBehindError(
             f"the database is at {found}, this version needs {SCHEMA_HEAD}: run python deploy_migrations.py"

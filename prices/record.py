@@ -18,7 +18,18 @@ _THIS = update(language_models).where(language_models.c.id == bindparam("row"))
 _ADD = insert(language_models)
 _MOVE = _THIS.values(position=_PLACE, document=_DOCUMENT, removed_at=None)
 _REMOVE = _THIS.values(removed_at=bindparam("since"))
+_ROW_IDS = select(language_models.c.slug, language_models.c.id).where(
+    language_models.c.slug.in_(bindparam("slugs", expanding=True))
+)
+_REVISE = insert(revisions)
 _HOLD = insert(price_holds)
+_RESOLVE = (
+    update(price_holds)
+    .where(
+        price_holds.c.model_id.in_(bindparam("models", expanding=True)), price_holds.c.revision_to.is_(None)
+    )
+    .values(revision_to=bindparam("ended"), resolution=bindparam("what"))
+)
 _LISTED = (
     select(language_models.c.id)
     .where(language_models.c.removed_at.is_(None))
@@ -36,15 +47,14 @@ def record(connection: Connection, revision: Revision, diff: CatalogueDiff) -> N
     """Write a revision. All of it stands in the caller's transaction."""
     _write_models(connection, diff.models, revision.at)
     ids = _row_ids(connection, diff.models)
-    connection.execute(
-        insert(revisions).values(
-            revision=revision.number,
-            run_id=revision.run_id,
-            committed_at=revision.at,
-            changes=diff.changes,
-            listing=_new_listing(connection),
-        )
-    )
+    row = {
+        "revision": revision.number,
+        "run_id": revision.run_id,
+        "committed_at": revision.at,
+        "changes": diff.changes,
+        "listing": _new_listing(connection),
+    }
+    connection.execute(_REVISE, row)
     write_intervals(connection, revision, diff.models, ids)
     write_attributes(connection, revision, diff.models, ids)
     write_changes(connection, revision, diff.models, ids)
@@ -82,11 +92,9 @@ def _write_models(connection: Connection, models: Sequence[ModelDiff], now: date
 
 def _row_ids(connection: Connection, models: Sequence[ModelDiff]) -> dict[str, int]:
     """Give the row of each model that the diff speaks of, by slug."""
-    row = language_models.c
     ids: dict[str, int] = {}
     for slugs in batches(diff.slug for diff in models):
-        found = connection.execute(select(row.slug, row.id).where(row.slug.in_(slugs)))
-        ids |= {told.slug: told.id for told in found}
+        ids |= {told.slug: told.id for told in connection.execute(_ROW_IDS, {"slugs": slugs})}
     return ids
 
 
@@ -100,13 +108,9 @@ def _new_listing(connection: Connection) -> str | None:
 def _resolve_holds(
     connection: Connection, revision: Revision, holds: Sequence[Hold], resolution: str
 ) -> None:
-    row = price_holds.c
-    for numbers in batches(hold.model_id for hold in holds):
-        connection.execute(
-            update(price_holds)
-            .where(row.model_id.in_(numbers), row.revision_to.is_(None))
-            .values(revision_to=revision.number, resolution=resolution)
-        )
+    for models in batches(hold.model_id for hold in holds):
+        resolved = {"models": models, "ended": revision.number, "what": resolution}
+        connection.execute(_RESOLVE, resolved)
 
 
 def _write_holds(connection: Connection, revision: Revision, holds: Sequence[Hold]) -> None:

@@ -21,6 +21,8 @@ from prices.redis_client import PAYLOAD_KEY, redis_errors
 from prices.shelf import Received
 
 # Two runs that put at once, one of them superseded, may leave a row each.
+_EMPTY = delete(received_bodies)
+_KEEP = insert(received_bodies)
 _LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
 
 
@@ -93,7 +95,7 @@ class Stash:
         self.forget()
         try:
             with writing(self._engine) as connection:
-                connection.execute(delete(received_bodies))
+                connection.execute(_EMPTY)
         except PricesError as error:
             log.warning("The stash could not be emptied", reason=in_full(error))
 
@@ -104,15 +106,8 @@ class Stash:
 
     def _put_in_database(self, stashed: StashedBody) -> None:
         with writing(self._engine) as connection:
-            connection.execute(delete(received_bodies))
-            connection.execute(
-                insert(received_bodies).values(
-                    run_id=stashed.run_id,
-                    source=stashed.source,
-                    packed=stashed.packed,
-                    received_at=utc_now(connection),
-                )
-            )
+            connection.execute(_EMPTY)
+            connection.execute(_KEEP, {**msgspec.structs.asdict(stashed), "received_at": utc_now(connection)})
 
     def _find_in_redis(self) -> tuple[StashedBody, datetime] | None:
         if self._redis is None:

@@ -61,9 +61,9 @@ class ThinConnection:
         """Begin a transaction, which ends with the block."""
         return self._engine.around(self._writes)
 
-    def scalar(self, statement: Any) -> Any:
+    def scalar(self, statement: Any, values: Any = None) -> Any:
         """Give the first value of the first row, or None."""
-        return self.execute(statement).scalar()
+        return self.execute(statement, values).scalar()
 
     def scalars(self, statement: Any) -> ScalarResult[Any]:
         """Give the first value of each row."""
