@@ -115,7 +115,7 @@ _reused = cache(_Reused)
 
 
 def _as_text(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return datetime.fromtimestamp(now, UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def as_seconds(told: Any) -> float | None:

@@ -5,21 +5,46 @@ statements are what runs; a test holds what they do against SQLAlchemy's own eng
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import create_engine, exc
-from sqlalchemy.engine.result import IteratorResult, ScalarResult, SimpleResultMetaData
 
 _dialect = create_engine("sqlite://").dialect
 
 
-class ThinResult(IteratorResult[Any]):
-    """The rows of a statement, or how many it changed."""
+class ThinResult:
+    """The rows of a statement, and how many it changed."""
 
-    rowcount: int = -1
+    def __init__(self, rows: list[Any], rowcount: int) -> None:
+        self._rows, self.rowcount = rows, rowcount
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
+
+    def all(self) -> list[Any]:
+        """Give every row."""
+        return self._rows
+
+    def one(self) -> Any:
+        """Give the one row that there is."""
+        (row,) = self._rows
+        return row
+
+    def one_or_none(self) -> Any:
+        """Give the one row that there is, None without any."""
+        return self.one() if self._rows else None
+
+    def first(self) -> Any:
+        """Give the first row, None without any."""
+        return self._rows[0] if self._rows else None
+
+    def scalar_one(self) -> Any:
+        """Give the first value of the one row that there is."""
+        return self.one()[0]
 
 
 class ThinEngine:
@@ -63,11 +88,12 @@ class ThinConnection:
 
     def scalar(self, statement: Any, values: Any = None) -> Any:
         """Give the first value of the first row, or None."""
-        return self.execute(statement, values).scalar()
+        row = self.execute(statement, values).first()
+        return None if row is None else row[0]
 
-    def scalars(self, statement: Any) -> ScalarResult[Any]:
+    def scalars(self, statement: Any) -> ThinResult:
         """Give the first value of each row."""
-        return self.execute(statement).scalars()
+        return ThinResult([row[0] for row in self.execute(statement)], -1)
 
     def execute(self, statement: Any, values: Any = None) -> ThinResult:
         """Run a statement, once or for each of a list of values."""
@@ -83,20 +109,19 @@ class ThinConnection:
             raise exc.IntegrityError(plan.sql, rows, error) from error
         except sqlite3.Error as error:
             raise exc.OperationalError(plan.sql, rows, error) from error
-        result = ThinResult(plan.columns(cursor.description), iter(cursor.fetchall()))
-        result.rowcount = cursor.rowcount
-        return result
+        read = plan.reader(cursor.description) if cursor.description else list
+        return ThinResult([read(row) for row in cursor], cursor.rowcount)
 
 
 class _Plan:
     """How one statement is run: its SQL, the values that stand in it, and how its rows are read."""
 
     def __init__(self, statement: Any, names: tuple[str, ...], *, many: bool) -> None:
-        self._compiled, self._extracted, self._collected, _hit = statement._compile_w_cache(
-            _dialect, compiled_cache=_compiled, column_keys=list(names), for_executemany=many
-        )
+        self._compiled = statement.compile(dialect=_dialect, column_keys=list(names), for_executemany=many)
+        self._fixed = self._compiled.construct_params(_check=False)
         self.sql: str = self._compiled.string
         self._always = None if names else self._expand({})
+        self._read: Callable[[Sequence[Any]], Any] | None = None
 
     def expand(self, row: dict[str, Any]) -> tuple[str, list[Any]]:
         """Give the SQL for these values, and all values in its order."""
@@ -105,7 +130,7 @@ class _Plan:
     def _expand(self, row: dict[str, Any]) -> tuple[str, list[Any]]:
         if not self._compiled.post_compile_params:
             return self.sql, self.bind(row)
-        bound = self._construct(row)
+        bound = {**self._fixed, **row}
         expanded = self._compiled._process_parameters_for_postcompile(bound)  # IN has a place for each value
         write = {**self._compiled._bind_processors, **expanded.processors}
         return expanded.statement, _in_order(bound, expanded.positiontup or (), write)
@@ -113,25 +138,16 @@ class _Plan:
     def bind(self, row: dict[str, Any]) -> list[Any]:
         """Give all values in the SQL's order."""
         return _in_order(
-            self._construct(row), self._compiled.positiontup or (), self._compiled._bind_processors
+            {**self._fixed, **row}, self._compiled.positiontup or (), self._compiled._bind_processors
         )
 
-    def _construct(self, row: dict[str, Any]) -> dict[str, Any]:
-        values: dict[str, Any] = self._compiled.construct_params(
-            row, escape_names=False, extracted_parameters=self._extracted, _collected_params=self._collected
-        )
-        return values
-
-    def columns(self, description: Any) -> SimpleResultMetaData:
-        """Say what the columns are called and how their values are read."""
-        known = _columns.get(self._compiled)
-        if known is None:
-            known = _columns[self._compiled] = _read_columns(self._compiled, description or ())
-        return known
+    def reader(self, description: Any) -> Callable[[Sequence[Any]], Any]:
+        """Give what makes a row of SQLite's, which says the columns, one with names and the types' values."""
+        if self._read is None:
+            self._read = _reader(self._compiled, description)
+        return self._read
 
 
-_compiled: dict[Any, Any] = {}
-_columns: dict[Any, SimpleResultMetaData] = {}
 _plans: WeakKeyDictionary[Any, dict[Any, _Plan]] = WeakKeyDictionary()
 
 
@@ -149,11 +165,14 @@ def _in_order(values: dict[str, Any], names: Sequence[str], write: dict[str, Any
     return [write[name](values[name]) if name in write else values[name] for name in names]
 
 
-def _read_columns(compiled: Any, description: Sequence[Any]) -> SimpleResultMetaData:
+def _reader(compiled: Any, description: Any) -> Callable[[Sequence[Any]], Any]:
     columns = compiled._result_columns
-    if len(columns) != len(description):
-        return SimpleResultMetaData(
-            [name for name, *_rest in description]
-        )  # a text says nothing of its columns
-    readers = [column.type._cached_result_processor(_dialect, None) for column in columns]
-    return SimpleResultMetaData([column.keyname for column in columns], _processors=readers)
+    if len(columns) != len(description):  # a text says nothing of its columns
+        return namedtuple("Row", [name for name, *_rest in description], rename=True)._make
+    make = namedtuple("Row", [column.keyname for column in columns])._make
+    reads = [column.type._cached_result_processor(_dialect, None) for column in columns]
+    if not any(reads):
+        return make
+    return lambda row: make(
+        value if read is None else read(value) for read, value in zip(reads, row, strict=True)
+    )
