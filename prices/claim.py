@@ -20,7 +20,7 @@ from prices.freshness import fresh_for
 from prices.lease import Barred, Holder, Lease, Renewal, make_token
 from prices.logs import log
 from prices.redis_client import FRESH_KEY, LOCK_KEY
-from prices.runs import Busy, Fresh, beat_run, start_run
+from prices.runs import Busy, Fresh, Started, beat_run, start_run
 from prices.services import Services
 
 
@@ -34,11 +34,14 @@ class Held:
 
 
 class Claim:
-    """The right to refresh; the run's number is its fence. `check` before anything that counts."""
+    """The right to refresh; the run's number is its fence. `check` before anything that counts.
+
+    `state` is what the catalogue was when it was taken.
+    """
 
     def __init__(
         self,
-        run_id: int,
+        started: Started,
         lock: Lease,
         engine: Engine,
         clock: Clock,
@@ -48,7 +51,7 @@ class Claim:
         lease: timedelta,
         ttl: timedelta,
     ) -> None:
-        self.run_id = run_id
+        self.run_id, self.state = started.run_id, started.state
         self.degraded = degraded
         self._lock, self._engine, self._clock = lock, engine, clock
         self._lease = lease.total_seconds()
@@ -163,7 +166,7 @@ def claim(
             run_id = decided.run_id
             log.info("Acquired cluster-wide price update lock", run_id=run_id, degraded=degraded)
             claimed = Claim(
-                run_id,
+                decided,
                 lock,
                 services.engine,
                 clock,

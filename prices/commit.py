@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from prices import queries
 from prices.catalogue_diff import compare
-from prices.database import utc_now, writing
+from prices.database import writing
 from prices.errors import ClaimLostError
 from prices.guards import Guards
 from prices.models import catalogue, received_bodies, revisions
@@ -51,8 +51,7 @@ def commit(
     began = time.monotonic()
     with writing(engine) as connection:
         known = pass_fence(connection, run_id)
-        now = utc_now(connection)
-        at = receipt.at or now
+        at = receipt.at or known.now
         held = queries.holds(connection)
         stored, tombstones = queries.listed_models(connection), queries.tombstones(connection)
         diff = compare(stored, tombstones, listed, at, held=held, guards=guards)
@@ -65,7 +64,7 @@ def commit(
         counts = Counts(revision, len(listed.models), diff.changes, still_held, len(listed.skipped))
         skipped = msgspec.json.encode([str(row) for row in listed.skipped[:MAX_NAMED_ROWS]]).decode()
         told = {"revision": revision, "envelope": msgspec.json.encode(listed.envelope).decode()}
-        _close(connection, run_id, receipt, now, began, counts, skipped, **told)
+        _close(connection, run_id, receipt, known.now, began, counts, skipped, **told)
     return counts
 
 
@@ -79,7 +78,7 @@ def confirm(engine: Engine, run_id: int, receipt: Receipt) -> Counts:
         known = pass_fence(connection, run_id)
         last = queries.run(connection, known.refreshed_run_id)
         counts = Counts(known.revision, last.models, 0, 0, last.skipped_rows)
-        _close(connection, run_id, receipt, utc_now(connection), began, counts, last.skipped)
+        _close(connection, run_id, receipt, known.now, began, counts, last.skipped)
     return counts
 
 

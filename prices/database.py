@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, text
+from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from prices.errors import DatabaseUnavailableError, SchemaBehindError
 
@@ -28,9 +30,10 @@ session lasts. Far below the lease, so that its heir finds the way free; far abo
 statements, which is seconds for the largest list that we take.
 """
 
-_SQLITE_NOW = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
-_POSTGRES_NOW = text("SELECT clock_timestamp()")
-_POSTGRES_READS = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+_READS: Final[dict[str, dict[str, Any]]] = {
+    "sqlite": {"pricebeat_writes": False},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -67,6 +70,26 @@ def _remembering(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] |
     return None if convert is None else lru_cache(maxsize=256)(convert)
 
 
+class DatabaseClock(FunctionElement[datetime]):
+    """The database's own time, which goes on within a transaction: the one clock that a cluster shares."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(DatabaseClock, "sqlite")
+def _sqlite_clock(_clock: DatabaseClock, _compiler: Any, **_options: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+
+@compiles(DatabaseClock, "postgresql")
+def _postgresql_clock(_clock: DatabaseClock, _compiler: Any, **_options: Any) -> str:
+    return "clock_timestamp()"
+
+
+_NOW = select(DatabaseClock())
+
+
 def make_engine(url: str, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
     """Make an engine that connects when first used; every connection has time-outs."""
     if url.startswith("sqlite"):
@@ -95,9 +118,8 @@ def make_engine(url: str, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that sees one state of the database and changes nothing."""
-    with _translated(), engine.connect() as connection, connection.begin():
-        if connection.dialect.name == "postgresql":
-            connection.execute(_POSTGRES_READS)
+    options = _READS[engine.dialect.name]
+    with _translated(), engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
@@ -113,12 +135,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def utc_now(connection: Connection) -> datetime:
-    """Ask the database for the time: the one clock that a whole cluster shares."""
-    if connection.dialect.name == "sqlite":
-        told = connection.scalar(_SQLITE_NOW)
-        return datetime.fromisoformat(str(told)).replace(tzinfo=UTC)
-    now: datetime = connection.execute(_POSTGRES_NOW).scalar_one()
-    return now.astimezone(UTC)
+    """Ask the database for the time."""
+    now: datetime = connection.execute(_NOW).scalar_one()
+    return now
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from prices import queries
 from prices.background import Question
-from prices.database import reading, utc_now
+from prices.database import reading
 from prices.errors import PricesError, one_line
 from prices.freshness import is_fresh
 from prices.lease import read_holder
@@ -67,21 +67,18 @@ def check_database(engine: Engine, interval: timedelta) -> dict[str, Any]:
     try:
         with reading(engine) as connection:
             queries.require_schema(connection)
-            now = utc_now(connection)
             state = queries.catalogue_state(connection)
             run = queries.last_run(connection)
     except PricesError as error:
         return {"status": "down", "reason": one_line(error)}
     return {
         "status": "ok",
-        "prices": _prices(state, queries.describe_run(run) if run else None, now, interval),
+        "prices": _prices(state, queries.describe_run(run) if run else None, interval),
     }
 
 
-def _prices(
-    state: queries.CatalogueState, run: dict[str, Any] | None, now: datetime, interval: timedelta
-) -> dict[str, Any]:
-    age = None if state.refreshed_at is None else (now - state.refreshed_at).total_seconds()
+def _prices(state: queries.CatalogueState, run: dict[str, Any] | None, interval: timedelta) -> dict[str, Any]:
+    age = None if state.refreshed_at is None else (state.now - state.refreshed_at).total_seconds()
     told: dict[str, Any] = {
         "status": "ok",
         "age_seconds": age,
@@ -93,7 +90,7 @@ def _prices(
     failure = f"the last run failed: {run['reason']}" if run and run["outcome"] == "failed" else None
     if age is None:
         return told | {"status": "empty", "reason": failure or "never refreshed"}
-    if not is_fresh(state.refreshed_at, now, 2 * interval):
+    if not is_fresh(state.refreshed_at, state.now, 2 * interval):
         why = f", {failure}" if failure else ""
         return told | {"status": "stale", "reason": f"the prices are {age / 3600:.1f} h old{why}"}
     return told | {"status": "failing", "reason": failure} if failure else told

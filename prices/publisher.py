@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
@@ -13,7 +12,7 @@ from redis import Redis
 from sqlalchemy import Connection, Engine
 
 from prices import freshness, history
-from prices.database import reading, utc_now
+from prices.database import reading
 from prices.formats import openrouter, pricebeat
 from prices.publication import BODIES_VERSION, Publication, PublishedBody, Stamp, confirm, publish
 from prices.queries import CatalogueState, catalogue_state, documents, require_schema
@@ -73,15 +72,13 @@ def publish_current(redis: Redis, engine: Engine, settings: Settings) -> None:
     Raises RedisUnavailableError or DatabaseUnavailableError; what is committed stays committed.
     """
     with reading(engine) as connection:
-        now, state = utc_now(connection), catalogue_state(connection)
-    publish_state(redis, engine, settings, state, now)
+        state = catalogue_state(connection)
+    publish_state(redis, engine, settings, state)
 
 
-def publish_state(
-    redis: Redis, engine: Engine, settings: Settings, state: CatalogueState, now: datetime
-) -> None:
-    """Do what `publish_current` does for a state that was just read, at `now` by the database's clock."""
-    fresh = freshness.fresh_left(state.refreshed_at, now, settings.refresh_interval)
+def publish_state(redis: Redis, engine: Engine, settings: Settings, state: CatalogueState) -> None:
+    """Do what `publish_current` does for a state that was just read."""
+    fresh = freshness.fresh_left(state.refreshed_at, state.now, settings.refresh_interval)
     if confirm(redis, stamp(state, settings.markup), state.revision, fresh):
         return
     with reading(engine) as connection:

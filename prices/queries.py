@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Row, bindparam, select, text
 
 from prices.catalogue_diff import Hold
+from prices.database import DatabaseClock
 from prices.errors import SchemaBehindError
 from prices.language_model import LanguageModel
 from prices.models import (
@@ -26,7 +27,7 @@ AT_ONCE = 500
 
 # Made once: to build a statement takes longer than to run it.
 _OPEN_HOLDS = select(price_holds.c.id).where(price_holds.c.revision_to.is_(None))
-_CATALOGUE = select(catalogue, _OPEN_HOLDS.exists().label("is_holding"))
+_CATALOGUE = select(catalogue, _OPEN_HOLDS.exists().label("is_holding"), DatabaseClock().label("now"))
 _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
 _TOMBSTONES = select(language_models.c.slug, language_models.c.id).where(
     language_models.c.removed_at.isnot(None)
@@ -56,7 +57,7 @@ RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
 
 @dataclass(frozen=True, slots=True)
 class CatalogueState:
-    """The catalogue's one row, and whether a price is held."""
+    """The catalogue's one row, whether a price is held, and `now` by the database's clock."""
 
     revision: int
     refreshed_at: datetime | None
@@ -64,6 +65,7 @@ class CatalogueState:
     envelope: dict[str, Any]
     body_digest: str | None
     is_holding: bool
+    now: datetime
 
     def is_what(self, digest: str) -> bool:
         """Whether the catalogue is what the body of this digest says, and nothing of it is held."""
@@ -80,6 +82,7 @@ def catalogue_state(connection: Connection) -> CatalogueState:
         msgspec.json.decode(row.envelope),
         row.body_digest,
         bool(row.is_holding),
+        row.now,
     )
 
 

@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Engine
 
-from prices import queries
 from prices.claim import Claim, Held, claim
 from prices.commit import MAX_NAMED_ROWS, commit, confirm
-from prices.database import reading, utc_now, writing
+from prices.database import utc_now, writing
 from prices.errors import PricesError, UpstreamError, in_full, one_line
 from prices.freshness import fresh_for
 from prices.guards import Guards
@@ -17,7 +16,6 @@ from prices.logs import bind_context, log
 from prices.openrouter import OpenRouterList, parse
 from prices.outcome import Refresh, RefreshFailedError
 from prices.publisher import publish_current
-from prices.queries import CatalogueState
 from prices.runs import ABANDONED, Fresh, finish_run
 from prices.services import Services
 from prices.shelf import GivenBody, Receipt, Received, Shelf
@@ -91,11 +89,9 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
     shelf = GivenBody(asked.given) if asked.given else _stash(services, claimed, asked)
     receipt = None
     try:
-        with reading(services.engine) as connection:
-            state = queries.catalogue_state(connection)
-        body, receipt = _receive(services, shelf, claimed, asked, state)
+        body, receipt = _receive(services, shelf, claimed, asked)
         asked.progress("deciding")
-        listed = None if state.is_what(receipt.digest) else _parse(body, shelf)
+        listed = None if claimed.state.is_what(receipt.digest) else _parse(body, shelf)
         del body  # a large list is there once in memory, not twice
         asked.progress("committing")
         claimed.check()
@@ -143,12 +139,10 @@ def _guards(services: Services, asked: _Asked) -> Guards | None:
     return None if asked.accept_held else Guards(settings.guard_factor, settings.guard_loss)
 
 
-def _receive(
-    services: Services, shelf: Shelf, claimed: Claim, asked: _Asked, state: CatalogueState
-) -> tuple[bytes, Receipt]:
+def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) -> tuple[bytes, Receipt]:
     """Use the body that is there already, from a run that could not commit it, or fetch one and keep it."""
     settings = services.settings
-    if there := shelf.get(state):
+    if there := shelf.get(claimed.state):
         log.info("Using a body that was received before", bytes=len(there.body), at=there.at)
         return there.body, there.receipt
 

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from prices import freshness
-from prices.database import utc_now
+from prices import freshness, queries
+from prices.database import DatabaseClock, utc_now
 from prices.errors import ClaimLostError
 from prices.models import catalogue, refresh_runs
+from prices.queries import CatalogueState
 
 RUNNING = "running"
 FINISHED = "finished"
@@ -21,10 +22,13 @@ ABANDONED: Final = "abandoned"
 """How the reason of a run begins whose process ended or fell silent before it was done."""
 
 # Made once: to build a statement takes longer than to run it.
-_CATALOGUE_LOCKED = select(catalogue).with_for_update()
-_CATALOGUE = select(catalogue)
+_LOCK_CATALOGUE = select(catalogue.c.id).with_for_update()
 _MOVE_FENCE = update(catalogue)
-_PASS_FENCE = update(catalogue).where(catalogue.c.fence == bindparam("run"))
+_PASS_FENCE = (
+    update(catalogue)
+    .where(catalogue.c.fence == bindparam("run"))
+    .returning(catalogue, DatabaseClock().label("now"))
+)
 _RUNNING_RUN = select(refresh_runs).where(refresh_runs.c.state == RUNNING)
 _INSERT_RUN = insert(refresh_runs).returning(refresh_runs.c.id)
 _UPDATE_RUNNING_RUN = update(refresh_runs).where(
@@ -34,9 +38,10 @@ _UPDATE_RUNNING_RUN = update(refresh_runs).where(
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The run that was started: its number is the fence."""
+    """The run that was started, whose number is the fence, and what the catalogue was then."""
 
     run_id: int
+    state: CatalogueState
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,11 @@ def start_run(
 
     A running row whose heartbeat is older than the lease is closed as abandoned on the way.
     """
-    known = connection.execute(_CATALOGUE_LOCKED).one()
-    now = utc_now(connection)
-    if not forced and freshness.is_fresh(known.refreshed_at, now, interval):
-        return Fresh(now - known.refreshed_at, known.revision)
+    connection.execute(_LOCK_CATALOGUE)
+    state = queries.catalogue_state(connection)
+    now, refreshed_at = state.now, state.refreshed_at
+    if refreshed_at and not forced and freshness.is_fresh(refreshed_at, now, interval):
+        return Fresh(now - refreshed_at, state.revision)
     running = connection.execute(_RUNNING_RUN).one_or_none()
     if running is not None:
         if abs(now - running.heartbeat_at) <= lease:
@@ -96,7 +102,7 @@ def start_run(
     }
     run_id = connection.execute(_INSERT_RUN, row).scalar_one()
     connection.execute(_MOVE_FENCE, {"fence": run_id})
-    return Started(run_id)
+    return Started(run_id, state)
 
 
 def beat_run(connection: Connection, run_id: int) -> bool:
@@ -109,12 +115,13 @@ def beat_run(connection: Connection, run_id: int) -> bool:
 def pass_fence(connection: Connection, run_id: int) -> Row[Any]:
     """Be the first statement of a commit: lock the catalogue's row, or raise ClaimLostError.
 
-    No other run can start or commit before the transaction ends.
+    Gives that row, and `now` by the database's clock. No other run can start or commit before the transaction
+    ends.
     """
-    passed = connection.execute(_PASS_FENCE, {"run": run_id, "fence": run_id})
-    if passed.rowcount != 1:
+    passed = connection.execute(_PASS_FENCE, {"run": run_id, "fence": run_id}).one_or_none()
+    if passed is None:
         raise ClaimLostError("claim lost: another run has taken over")
-    return connection.execute(_CATALOGUE).one()
+    return passed
 
 
 def finish_run(

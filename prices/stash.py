@@ -12,7 +12,7 @@ import zstandard
 from redis import Redis
 from sqlalchemy import Engine, delete, insert, select
 
-from prices.database import reading, utc_now, writing
+from prices.database import DatabaseClock, reading, utc_now, writing
 from prices.errors import PricesError, RedisUnavailableError, in_full
 from prices.logs import log
 from prices.models import received_bodies
@@ -22,7 +22,7 @@ from prices.shelf import Received
 
 # Two runs that put at once, one of them superseded, may leave a row each.
 _EMPTY = delete(received_bodies)
-_KEEP = insert(received_bodies)
+_KEEP = insert(received_bodies).values(received_at=DatabaseClock())
 _LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
 
 
@@ -65,17 +65,20 @@ class Stash:
                 log.warning("The received body could not be stashed", reason=in_full(error))
 
     def get(self, state: CatalogueState) -> Received | None:
-        """Give the body that a run after the last committed one received.
+        """Give the body that the latest run after the last committed one received.
 
-        Raises DatabaseUnavailableError where Redis has none and the database cannot say: a run that cannot
-        ask it now could not commit either, and the next need not fetch.
+        Each store may have missed the latest, because it was out of reach then.
+        Raises DatabaseUnavailableError where the database cannot say: a run that cannot ask it now could not
+        commit either, and the next need not fetch.
         """
-        committed = state.refreshed_run_id or 0
-        for find in (self._find_in_redis, self._find_in_database) if self._readable else ():
+        if not self._readable:
+            return None
+        found = [found for found in (self._find_in_redis(), self._find_in_database()) if found]
+        for stashed, at in sorted(found, key=lambda told: told[0].run_id, reverse=True):
+            if stashed.source != self._source or stashed.run_id <= (state.refreshed_run_id or 0):
+                continue
             try:
-                found = find()
-                if found and found[0].source == self._source and found[0].run_id > committed:
-                    return Received(zstandard.decompress(found[0].packed), found[1])
+                return Received(zstandard.decompress(stashed.packed), at)
             except (zstandard.ZstdError, MemoryError) as error:
                 log.warning("The stash could not be read", reason=in_full(error))
         return None
@@ -107,7 +110,7 @@ class Stash:
     def _put_in_database(self, stashed: StashedBody) -> None:
         with writing(self._engine) as connection:
             connection.execute(_EMPTY)
-            connection.execute(_KEEP, {**msgspec.structs.asdict(stashed), "received_at": utc_now(connection)})
+            connection.execute(_KEEP, msgspec.structs.asdict(stashed))
 
     def _find_in_redis(self) -> tuple[StashedBody, datetime] | None:
         if self._redis is None:

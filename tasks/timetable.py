@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row
 
 from prices import queries
-from prices.database import reading, utc_now
+from prices.database import reading
 from prices.errors import RedisUnavailableError, in_full
 from prices.freshness import answer_within, next_send
 from prices.liveness import Heart
@@ -25,7 +25,6 @@ from tasks.leader import Leadership
 class Seen(NamedTuple):
     """What one look at the database told."""
 
-    now: datetime
     state: queries.CatalogueState
     run: Row[Any] | None
 
@@ -85,32 +84,31 @@ class Timetable:
     def _see(self) -> None:
         """Ask the database for the time, the catalogue's state and the last run."""
         with reading(self._services.engine) as connection:
-            now, state = utc_now(connection), queries.catalogue_state(connection)
-            self._seen = Seen(now, state, queries.last_run(connection))
+            self._seen = Seen(queries.catalogue_state(connection), queries.last_run(connection))
 
     def _repair_publication(self) -> None:
         """Make good a publication that is missing or behind: Redis was away, or came back empty."""
         if self._seen:
-            services, seen = self._services, self._seen
-            publish_state(services.redis, services.engine, services.settings, seen.state, seen.now)
+            services = self._services
+            publish_state(services.redis, services.engine, services.settings, self._seen.state)
 
     def _send_if_due(self) -> None:
         if not self._seen:
             return
-        due = self._due(self._seen)
-        if due is not None and due > self._seen.now:
-            self._wait = min(self._wait, (due - self._seen.now).total_seconds())
+        due, now = self._due(self._seen), self._seen.state.now
+        if due is not None and due > now:
+            self._wait = min(self._wait, (due - now).total_seconds())
             return
         self._send()
         log.info("Sent the refresh that is due")
-        self._note_sent(self._seen.now)
+        self._note_sent(now)
 
     def _due(self, seen: Seen) -> datetime | None:
         settings, run = self._services.settings, seen.run
-        refreshed_at = seen.state.refreshed_at
+        refreshed_at, now = seen.state.refreshed_at, seen.state.now
         return next_send(
-            refreshed_at and min(refreshed_at, seen.now),  # a clock that was set back must not stop the beat
-            started_at=run and min(run.started_at, seen.now),
+            refreshed_at and min(refreshed_at, now),  # a clock that was set back must not stop the beat
+            started_at=run and min(run.started_at, now),
             dead_at=run and dead_at(run, settings.lock_lease),
             sent_at=self._last_sent_at(),
             interval=settings.refresh_interval,

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import zstandard
 from redis import Redis
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, insert, select, text, update
 
 from prices.database import make_engine, reading, utc_now, writing
 from prices.errors import DatabaseUnavailableError, PricesError
@@ -18,6 +18,7 @@ from prices.queries import CatalogueState
 from prices.redis_client import PAYLOAD_KEY
 from prices.shelf import GivenBody, Received
 from prices.stash import Stash, StashedBody
+from tests.conftest import migrate
 
 SOURCE = "https://openrouter.ai/api/v1"
 BODY = b'{"data":[1,2,3]}' * 100
@@ -28,14 +29,19 @@ NOWHERE = "postgresql+psycopg://u:p@127.0.0.1:1/db"
 
 @pytest.fixture(params=["redis", "database", "both"])
 def stash(request: pytest.FixtureRequest, redis: Redis, engine: Engine, tmp_path: Path) -> Iterator[Stash]:
-    """A stash on either store alone, or on both; without a table the database only tells the time."""
-    clock = make_engine(f"sqlite:///{tmp_path}/without-tables.sqlite3")
+    """A stash on either store alone, or on both."""
+    migrate(url := f"sqlite:///{tmp_path}/keeps-nothing.sqlite3")
+    keeps_nothing = make_engine(url)
+    with writing(keeps_nothing) as connection:
+        connection.execute(
+            text("CREATE TRIGGER lose BEFORE INSERT ON received_bodies BEGIN SELECT raise(IGNORE); END")
+        )
     yield {
-        "redis": Stash(redis, clock, SOURCE, LIFETIME),
+        "redis": Stash(redis, keeps_nothing, SOURCE, LIFETIME),
         "database": Stash(None, engine, SOURCE, LIFETIME),
         "both": Stash(redis, engine, SOURCE, LIFETIME),
     }[request.param]
-    clock.dispose()
+    keeps_nothing.dispose()
 
 
 @pytest.fixture
@@ -45,7 +51,7 @@ def both(redis: Redis, engine: Engine) -> Stash:
 
 def after(run_id: int) -> CatalogueState:
     """The catalogue's state after the commit of a run, 0 before the first."""
-    return CatalogueState(run_id, None, run_id or None, {}, None, is_holding=False)
+    return CatalogueState(run_id, None, run_id or None, {}, None, is_holding=False, now=datetime.now(UTC))
 
 
 def body_after(stash: Stash, run_id: int) -> bytes | None:
@@ -91,6 +97,17 @@ def test_of_two_bodies_in_the_database_the_later_comes_back(engine: Engine) -> N
         row = {"run_id": 7, "source": SOURCE, "packed": PACKED, "received_at": utc_now(connection)}
         connection.execute(insert(received_bodies), row)  # put at the same moment by a superseded run
     assert body_after(Stash(None, engine, SOURCE, LIFETIME), 6) == b"later"
+
+
+def test_of_the_bodies_in_both_stores_the_later_comes_back(redis: Redis, engine: Engine, both: Stash) -> None:
+    both.put(7, b"earlier")
+    Stash(None, engine, SOURCE, LIFETIME).put(8, b"later")  # this run did not reach Redis
+    assert body_after(both, 6) == b"later"
+
+    both.put(9, b"latest")
+    with writing(engine) as connection:
+        connection.execute(update(received_bodies).values(run_id=8))
+    assert body_after(both, 6) == b"latest"
 
 
 def test_a_database_that_cannot_be_asked_is_not_taken_for_an_empty_one(redis: Redis) -> None:

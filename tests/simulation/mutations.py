@@ -41,7 +41,11 @@ class Mutation:
 FENCE = Edit("prices/runs.py", 'catalogue.c.fence == bindparam("run")', 'catalogue.c.id <= bindparam("run")')
 CLOSED = Edit("prices/commit.py", "if not closed:", "if False:")
 CHECK = Edit("prices/claim.py", "if unrenewed > self._lease:", "if False:")
-FRESH = Edit("prices/runs.py", "if not forced and freshness.is_fresh(", "if False and freshness.is_fresh(")
+FRESH = Edit(
+    "prices/runs.py",
+    "if refreshed_at and not forced and freshness.is_fresh(",
+    "if False and freshness.is_fresh(",
+)
 MARK = Edit("prices/claim.py", "fresh_key if trust_marker and not force else None", "None")
 REDIS_LOCK = Edit(
     "prices/lease.py",
@@ -63,7 +67,7 @@ HEARTBEAT = Edit(
 TTL = Edit("prices/claim.py", "if self._clock.monotonic() >= self._ends_at:", "if False:")
 BUSY = Edit("prices/runs.py", "if abs(now - running.heartbeat_at) <= lease:", "if False:")
 DEAD = Edit("prices/runs.py", "if abs(now - running.heartbeat_at) <= lease:", "if True:")
-STASH = Edit("prices/refresh.py", "if there := shelf.get(state):", "if there := None:")
+STASH = Edit("prices/refresh.py", "if there := shelf.get(claimed.state):", "if there := None:")
 STASH_REDIS = Edit(
     "prices/stash.py",
     "for put in (self._put_in_redis, self._put_in_database):",
@@ -76,10 +80,10 @@ STASH_DATABASE = Edit(
 )
 AGE = Edit(
     "prices/stash.py",
-    "return Received(zstandard.decompress(found[0].packed), found[1])",
-    "return Received(zstandard.decompress(found[0].packed))",
+    "return Received(zstandard.decompress(stashed.packed), at)",
+    "return Received(zstandard.decompress(stashed.packed))",
 )
-AFTER = Edit("prices/stash.py", " and found[0].run_id > committed", "")
+AFTER = Edit("prices/stash.py", " or stashed.run_id <= (state.refreshed_run_id or 0)", "")
 FORGET = Edit("prices/refresh.py", "    shelf.forget()\n", "")
 NOTE = Edit(
     "tasks/timetable.py",
