@@ -89,8 +89,8 @@ NOTE = Edit(
     "tasks/timetable.py",
     "        self._send()\n"
     '        log.info("Sent the refresh that is due")\n'
-    "        self._note_sent(self._seen.now)",
-    "        self._note_sent(self._seen.now)\n        self._send()",
+    "        self._note_sent(now)",
+    "        self._note_sent(now)\n        self._send()",
 )
 AGAIN = Edit("prices/freshness.py", "if sent_at is not None and not answered:", "if False:")
 HEIR = Edit(
