@@ -1,9 +1,10 @@
 """Writes the changes that a revision brings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from prices.catalogue_diff import ModelDiff
 from prices.changes import Change, ChangeKind
@@ -40,7 +41,7 @@ def write_changes(
                 "before": change.before,
                 "after": change.after,
                 "at": _began(change, diff) or revision.at,
-                "reverts": _reverted(change, recent.get(ids[diff.slug], {})),
+                "reverts": _reverted(change, recent.get((ids[diff.slug], change.part))),
             }
             for diff in some
             for change in diff.changes
@@ -55,17 +56,15 @@ def _began(change: Change, diff: ModelDiff) -> datetime | None:
 
 def _recent_changes(
     connection: Connection, revision: Revision, model_ids: list[int]
-) -> dict[int, dict[str | None, tuple[int, Change]]]:
-    """Give the newest change of each part, of the last day, by model."""
-    recent: dict[int, dict[str | None, tuple[int, Change]]] = {}
+) -> dict[tuple[int, str | None], Row[Any]]:
+    """Give the newest change of each part of each model, of the last day."""
     asked = {"models": model_ids, "since": revision.at - REVERTED_WITHIN}
-    for told in connection.execute(_RECENT, asked):
-        change = Change(ChangeKind(told.kind), told.part, told.before, told.after)
-        recent.setdefault(told.model_id, {})[told.part] = (told.id, change)
-    return recent
+    return {(told.model_id, told.part): told for told in connection.execute(_RECENT, asked)}
 
 
-def _reverted(change: Change, recent: Mapping[str | None, tuple[int, Change]]) -> int | None:
+def _reverted(change: Change, last: Row[Any] | None) -> int | None:
     """Give the last change of the same part, if this one undoes it."""
-    last = recent.get(change.part)
-    return last[0] if last and change.undoes(last[1]) else None
+    if last is None:
+        return None
+    earlier = Change(ChangeKind(last.kind), last.part, last.before, last.after)
+    return last.id if change.undoes(earlier) else None

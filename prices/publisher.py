@@ -48,9 +48,10 @@ def pack(body: bytes) -> PublishedBody:
 def make_publication(connection: Connection, markup: Decimal) -> tuple[Stamp, Publication]:
     """Make the bodies from the database, as one state of it."""
     state = catalogue_state(connection)
-    models = pack(openrouter.model_list(documents(connection), state.envelope))
-    ours = pack(pricebeat.price_list(history.prices(connection, state.revision), markup, state.revision))
-    return stamp(state, markup), Publication(state.revision, models, ours)
+    with ThreadPoolExecutor(1) as beside:
+        models = beside.submit(pack, openrouter.model_list(documents(connection), state.envelope))
+        ours = pack(pricebeat.price_list(history.prices(connection, state.revision), markup, state.revision))
+        return stamp(state, markup), Publication(state.revision, models.result(), ours)
 
 
 def read_database(engine: Engine, markup: Decimal, known: Stamp | None) -> tuple[Stamp, Publication | None]:
