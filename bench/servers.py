@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -77,8 +78,10 @@ def litellm(site: Site) -> Iterator[tuple[str, Server]]:
     if folder is None:
         print("BENCH_LITELLM names no environment with litellm[proxy], its rows are missing", file=sys.stderr)
         return
-    command = f"{folder}/litellm --host $HOST --port $PORT --num_workers 2"
-    yield LITELLM, start(site, command, "/public/litellm_model_cost_map")
+    without_stores = "env -u DATABASE_URL -u REDIS_URL"
+    command = f"{without_stores} {folder}/litellm --host $HOST --port $PORT --num_workers 2"
+    settings = {"LITELLM_MASTER_KEY": f"sk-{secrets.token_hex(16)}", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    yield LITELLM, start(site, command, "/public/litellm_model_cost_map", **settings)
 
 
 def get(port: int, path: str) -> tuple[bytes, str]:

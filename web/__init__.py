@@ -4,9 +4,10 @@ from flask import Flask
 
 from prices.logs import configure_logs
 from prices.settings import Settings
-from web import errors, pages, responses, routes
+from web import errors, pages, routes
 from web.context import EXTENSION, WebContext
 from web.published import PublishedBodies
+from web.responses import strict
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -19,6 +20,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     routes.register(app)
     app.register_blueprint(pages.blueprint)
     errors.register(app)
-    app.after_request(responses.add_security_headers)
-    app.wsgi_app = PublishedBodies(app.wsgi_app, context.reader)  # type: ignore[method-assign]  # Flask's own way
+    app.wsgi_app = PublishedBodies(strict(app.wsgi_app), context.reader)  # type: ignore[method-assign]  # Flask's own way
     return app

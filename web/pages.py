@@ -17,7 +17,7 @@ from web import price_table
 from web.context import current_snapshot, web_context
 from web.health import get_health_check_data
 from web.price_table import COLUMNS, ORDERS, SORTS, Row
-from web.responses import with_price_headers
+from web.responses import price_headers
 
 blueprint = Blueprint("pages", __name__)
 blueprint.add_app_template_filter(price_table.age_text)
@@ -88,7 +88,7 @@ def _page_response(page: str, snapshot: Snapshot) -> Response:
         response.set_data(gzip.compress(response.get_data(), 1, mtime=0))
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Vary"] = "Accept-Encoding"
-    with_price_headers(response, snapshot)
+    response.headers.update(price_headers(snapshot))
     response.headers["Cache-Control"] = "no-store"  # it tells ages
     return response
 

@@ -2,12 +2,16 @@
 
 import gzip
 import hashlib
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Response, request
 
 from prices.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication
 
 CACHE_CONTROL: Final = "public, max-age=60"
 MIN_PACKED: Final = 1024
@@ -38,48 +42,47 @@ _pack_once = lru_cache(maxsize=128)(_pack)
 
 def json_response(snapshot: Snapshot, body: bytes) -> Response:
     """Send a body made for this request."""
-    return with_price_headers(_validated(body), snapshot)
+    return _validated(body, price_headers(snapshot))
 
 
 def past_response(body: bytes, revision: int) -> Response:
     """Send a body that the database gave: what a revision says, without an age."""
-    response = _validated(body)
-    response.headers["X-Price-Revision"] = str(revision)
-    response.headers["Cache-Control"] = CACHE_CONTROL
-    return response
+    return _validated(body, {"X-Price-Revision": str(revision), "Cache-Control": CACHE_CONTROL})
 
 
-def _validated(body: bytes) -> Response:
-    """Negotiate encoding and validator; a strong one names bytes, so the packed body has one of its own."""
-    etag = f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
-    packed_etag = f'{etag[:-1]}-gzip"'
-    use_packed = len(body) >= MIN_PACKED and request.accept_encodings["gzip"] > 0
-    known = request.if_none_match
-    if known.contains_weak(etag.strip('"')) or known.contains_weak(packed_etag.strip('"')):
-        response = Response(status=304)
-    else:
-        pack = _pack_once if len(body) <= MAX_KEPT else _pack
-        response = Response(pack(body) if use_packed else body, content_type="application/json")
-        if use_packed:
-            response.headers["Content-Encoding"] = "gzip"
-    response.headers["ETag"] = packed_etag if use_packed else etag
-    response.headers["Vary"] = "Accept-Encoding"
-    return response
-
-
-def with_price_headers(response: Response, snapshot: Snapshot) -> Response:
+def price_headers(snapshot: Snapshot) -> dict[str, str]:
     """Say which prices these are, how old they are, and how long they may be kept."""
-    response.headers["X-Price-Revision"] = str(snapshot.revision)
-    if snapshot.age_seconds is None:
-        response.headers["Cache-Control"] = "no-store"  # still empty: the first prices come any moment
-    else:
-        response.headers["Cache-Control"] = CACHE_CONTROL
-        response.headers["X-Price-Age"] = str(int(snapshot.age_seconds))
-    return response
+    age = snapshot.age_seconds
+    told = {"X-Price-Revision": str(snapshot.revision)}
+    if age is None:
+        return told | {"Cache-Control": "no-store"}  # still empty: the first prices come any moment
+    return told | {"Cache-Control": CACHE_CONTROL, "X-Price-Age": str(int(age))}
 
 
-def add_security_headers(response: Response) -> Response:
-    """Give every answer the headers that keep a browser strict."""
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+def _validated(body: bytes, headers: dict[str, str]) -> Response:
+    """Negotiate encoding and validator; a strong one names bytes, so the packed body has one of its own."""
+    tag = hashlib.blake2b(body, digest_size=10).hexdigest()
+    packed_tag = f"{tag}-gzip"
+    use_packed = len(body) >= MIN_PACKED and request.accept_encodings["gzip"] > 0
+    headers |= {"ETag": f'"{packed_tag if use_packed else tag}"', "Vary": "Accept-Encoding"}
+    known = request.if_none_match
+    if known.contains_weak(tag) or known.contains_weak(packed_tag):
+        return Response(status=304, headers=headers)
+    headers["Content-Type"] = "application/json"
+    if use_packed:
+        headers["Content-Encoding"] = "gzip"
+        body = _pack_once(body) if len(body) <= MAX_KEPT else _pack(body)
+    return Response(body, headers=headers)
+
+
+def strict(application: "WSGIApplication") -> "WSGIApplication":
+    """Give every answer of an application the headers that keep a browser strict."""
+    more = list(SECURITY_HEADERS.items())
+
+    def strictly(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+            return start_response(status, headers + more, *error)
+
+        return application(environ, start)
+
+    return strictly
