@@ -3,8 +3,10 @@
 Each server has two workers, ours and its floors the same granian with the same threads. The list is that of
 421 models, packed with gzip. The bare WSGI callable and bare Flask answer everything with constant bytes;
 nginx sends the same bytes from a file. Memory is what all processes of a server have resident, shared pages
-divided among those who share them (PSS). nginx and LiteLLM's proxy are measured where they are installed,
-LiteLLM in an environment of its own whose `bin` folder BENCH_LITELLM names; it answers with its own list.
+divided among those who share them (PSS). nginx is measured where it is installed.
+
+*beside LiteLLM*: our list beside its proxy's price map, of which one answer takes so long that it would
+disturb all others. Its environment is its own, BENCH_LITELLM names that one's `bin` folder.
 """
 
 import contextlib
@@ -18,7 +20,7 @@ from bench import load
 from bench.floors import BODY
 from bench.processes import Site, open_site
 from bench.rounds import Row, alternate
-from bench.servers import NGINX, Server, get, litellm, memory_of, nginx, start
+from bench.servers import Server, get, litellm, memory_of, nginx, start
 from local.ports import HOST
 from prices.refresh import refresh_prices
 from prices.services import Services
@@ -59,15 +61,17 @@ def _measured(site: Site) -> Iterator[Row]:
         OURS: ours,
     }
     floors = {name: servers[name] for name in (BARE_WSGI, OURS, BARE_FLASK)}
-    peers = dict(nginx(site, body)) | dict(litellm(site))
+    peers = dict(nginx(site, body))
     yield from _asked("the list", floors | peers, "/api/v1/models")
-    known = floors | {name: peer for name, peer in peers.items() if name == NGINX}
+    known = floors | peers
     tags = {name: get(server.port, "/api/v1/models")[1] for name, server in known.items()}
     yield from _asked("the list, known already (304)", known, "/api/v1/models", tags)
     small = {name: servers[name] for name in (BARE_FLASK, OURS)}
     yield from _asked("a search", small, "/api/v1/prices?q=claude")
     yield from _asked("one model", small, f"/api/v1/prices/{model}")
-    memory = {name: memory_of(server) for name, server in (floors | peers).items()}
+    if proxy := dict(litellm(site)):
+        yield from _asked("beside LiteLLM", {OURS: ours} | proxy, "/api/v1/models")
+    memory = {name: memory_of(server) for name, server in (floors | peers | proxy).items()}
     yield from alternate("memory of a server", "MiB", memory, rounds=1)
 
 
