@@ -1,10 +1,12 @@
 """Run every measurement and print one table: `make bench`. Also written to docs/benchmarks.md."""
 
+import argparse
 import importlib.metadata
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bench import claim, failover, history, peers, propagation, queue, refresh, serve, start
@@ -30,8 +32,16 @@ Redis for one act; what a script does there is not counted.
 """
 
 
-def main(names: list[str]) -> int:
+def main(words: Sequence[str]) -> int:
     """Measure what is named, or everything; print it, and write down everything; give the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure, print one table, and where everything was measured write docs/benchmarks.md.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(MEASUREMENTS)}")
+    names = parser.parse_args(words).names
+    if unknown := [name for name in names if name not in MEASUREMENTS]:
+        parser.error(f"there is no measurement {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}")
     about = _about()
     lines = list(HEAD)
     print("\n".join(lines))
