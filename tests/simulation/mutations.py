@@ -87,9 +87,7 @@ AFTER = Edit("prices/stash.py", " or stashed.run_id <= (state.refreshed_run_id o
 FORGET = Edit("prices/refresh.py", "    shelf.forget()\n", "")
 NOTE = Edit(
     "tasks/timetable.py",
-    "        self._send()\n"
-    '        log.info("Sent the refresh that is due")\n'
-    "        self._note_sent(now)",
+    '        self._send()\n        log.info("Sent the refresh that is due")\n        self._note_sent(now)',
     "        self._note_sent(now)\n        self._send()",
 )
 AGAIN = Edit("prices/freshness.py", "if sent_at is not None and not answered:", "if False:")
