@@ -9,7 +9,7 @@ from functools import partial
 import brotli
 import zstandard
 from redis import Redis
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from prices import freshness, history
 from prices.database import reading
@@ -45,13 +45,15 @@ def pack(body: bytes) -> PublishedBody:
         return PublishedBody(etag, *pool.map(lambda packer: packer(), packers))
 
 
-def make_publication(connection: Connection, markup: Decimal) -> tuple[Stamp, Publication]:
-    """Make the bodies from the database, as one state of it."""
-    state = catalogue_state(connection)
+def make_publication(engine: Engine, markup: Decimal) -> tuple[Stamp, Publication]:
+    """Make the bodies from the database, as one state of it; the transaction waits for no packing."""
     with ThreadPoolExecutor(1) as beside:
-        models = beside.submit(pack, openrouter.model_list(documents(connection), state.envelope))
-        ours = pack(pricebeat.price_list(history.prices(connection, state.revision), markup, state.revision))
-        return stamp(state, markup), Publication(state.revision, models.result(), ours)
+        with reading(engine) as connection:
+            state = catalogue_state(connection)
+            models = beside.submit(pack, openrouter.model_list(documents(connection), state.envelope))
+            ours = pricebeat.price_list(history.prices(connection, state.revision), markup, state.revision)
+        prices = pack(ours)
+        return stamp(state, markup), Publication(state.revision, models.result(), prices)
 
 
 def read_database(engine: Engine, markup: Decimal, known: Stamp | None) -> tuple[Stamp, Publication | None]:
@@ -62,9 +64,9 @@ def read_database(engine: Engine, markup: Decimal, known: Stamp | None) -> tuple
     with reading(engine) as connection:
         require_schema(connection)
         stamped = stamp(catalogue_state(connection), markup)
-        if known is not None and known.content == stamped.content:
-            return stamped, None
-        return make_publication(connection, markup)
+    if known is not None and known.content == stamped.content:
+        return stamped, None
+    return make_publication(engine, markup)
 
 
 def publish_current(redis: Redis, engine: Engine, settings: Settings) -> None:
@@ -82,6 +84,4 @@ def publish_state(redis: Redis, engine: Engine, settings: Settings, state: Catal
     fresh = freshness.fresh_left(state.refreshed_at, state.now, settings.refresh_interval)
     if confirm(redis, stamp(state, settings.markup), state.revision, fresh):
         return
-    with reading(engine) as connection:
-        stamped, publication = make_publication(connection, settings.markup)
-    publish(redis, stamped, publication, fresh)
+    publish(redis, *make_publication(engine, settings.markup), fresh)

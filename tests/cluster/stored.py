@@ -42,8 +42,8 @@ class Stored:
 def assert_consistent(services: Services) -> None:
     """Assert that what is published is what is stored, and that the history is whole."""
     published = read_publication(services.redis)
+    assert published == make_publication(services.engine, services.settings.markup)
     with reading(services.engine) as connection:
-        assert published == make_publication(connection, services.settings.markup)
         assert_history_is_whole(connection)
 
 

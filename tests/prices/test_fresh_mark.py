@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from prices import publisher
-from prices.database import make_engine, reading, utc_now, writing
+from prices.database import make_engine, utc_now, writing
 from prices.models import catalogue
 from prices.outcome import Refresh, RefreshFailedError
 from prices.publication import publish, read_publication
@@ -116,8 +116,7 @@ def test_the_mark_goes_also_when_redis_holds_a_later_publication(published: Serv
 
 
 def test_a_reader_that_fills_redis_leaves_the_mark_alone(published: Services) -> None:
-    with reading(published.engine) as connection:
-        made = make_publication(connection, published.settings.markup)
+    made = make_publication(published.engine, published.settings.markup)
     publish(published.redis, *made)
     assert published.redis.get(FRESH_KEY) == b"1"
     published.redis.flushall()

@@ -246,8 +246,7 @@ def test_what_a_revision_served_can_be_asked_for_again_byte_for_byte(fresh_engin
     engine, served = fresh_engine(), {}
     for number, (drawn, turned) in enumerate(lists):
         fill(engine, *rows_of(drawn, turned), at=BEGIN + number * DAY, guards=Guards())
-        with reading(engine) as connection:
-            _stamp, published = make_publication(connection, Decimal("1.2"))
+        _stamp, published = make_publication(engine, Decimal("1.2"))
         earlier = served.setdefault(published.revision, published.prices)
         assert earlier == published.prices
     with reading(engine) as connection:

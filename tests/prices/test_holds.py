@@ -40,8 +40,7 @@ def hear(engine: Engine, *models: Any, hours: float = 0) -> Counts:
 
 
 def served(engine: Engine) -> Snapshot:
-    with reading(engine) as connection:
-        return Snapshot(*make_publication(connection, Decimal(1)))
+    return Snapshot(*make_publication(engine, Decimal(1)))
 
 
 def entry(engine: Engine, slug: str) -> Any:

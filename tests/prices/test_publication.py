@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from prices import publication, publisher
-from prices.database import reading
 from prices.errors import RedisUnavailableError
 from prices.publication import (
     Publication,
@@ -161,8 +160,7 @@ def test_the_catalogue_is_published_once_and_then_only_confirmed(
 
 def test_what_a_paused_holder_made_is_not_published_over_the_present(stores: Services) -> None:
     fill(stores.engine, model("a/old"))
-    with reading(stores.engine) as connection:
-        old = make_publication(connection, ONE)
+    old = make_publication(stores.engine, ONE)
     fill(stores.engine, model("a/new"))
     publish_current(stores.redis, stores.engine, stores.settings)
     assert not publish(stores.redis, *old)
@@ -171,8 +169,7 @@ def test_what_a_paused_holder_made_is_not_published_over_the_present(stores: Ser
 
 def test_another_markup_is_another_content(stores: Services) -> None:
     fill(stores.engine, model("a/one", prompt="0.000002"))
-    with reading(stores.engine) as connection:
-        stamps = [make_publication(connection, Decimal(markup))[0] for markup in ("1", "1.5", "1")]
+    stamps = [make_publication(stores.engine, Decimal(markup))[0] for markup in ("1", "1.5", "1")]
     assert stamps[0] == stamps[2] != stamps[1]
 
 

@@ -35,8 +35,7 @@ def load(services: Services, captures: Any, *, twice: bool = False) -> Replayed:
 
 def served(services: Services) -> tuple[int, PublishedBody]:
     """What would be published of the catalogue as it is."""
-    with reading(services.engine) as connection:
-        _stamp, published = make_publication(connection, services.settings.markup)
+    _stamp, published = make_publication(services.engine, services.settings.markup)
     return published.revision, published.prices
 
 
