@@ -3,7 +3,8 @@
 *ready*: until `/readyz` is 200 and `/api/v1/models` has been served whole, Redis holding the published list.
 The floor is bare Flask on the same server, which imports SQLAlchemy and redis, and asks each once.
 
-*tell the truth*: until `/readyz` answers at all. A store that hangs accepts connections and says nothing.
+*tell the truth*: until `/readyz` answers what is true, 503 where both hang. A store that hangs accepts connections
+and says nothing.
 """
 
 import contextlib
@@ -70,23 +71,23 @@ def _seconds(
     process = site.start("web", command=command, PORT=str(port), HOST=HOST, WEB_CONCURRENCY="1", **settings)
     try:
         for path in paths:
-            answered = _first_answer(port, path)
-            assert answered == status, f"{path} is answered with {answered}"
+            _wait_for_answer(port, path, status)
         return time.perf_counter() - began
     finally:
         process.kill()
 
 
-def _first_answer(port: int, path: str) -> int:
-    deadline = time.monotonic() + 30
-    while True:
+def _wait_for_answer(port: int, path: str, status: int) -> None:
+    """Ask until the answer is what it should come to. Raises TimeoutError."""
+    deadline, answered = time.monotonic() + 30, None
+    while answered != status:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path} is answered with {answered} after 30 s, not with {status}")
         with contextlib.closing(http.client.HTTPConnection(HOST, port, timeout=5)) as connection:
             try:
                 connection.request("GET", path)
-                return connection.getresponse().status
+                answered = connection.getresponse().status
             except OSError:
-                if time.monotonic() > deadline:
-                    raise
                 time.sleep(0.002)
 
 
