@@ -3,8 +3,8 @@
 *ready*: until `/readyz` is 200 and `/api/v1/models` has been served whole, Redis holding the published list.
 The floor is bare Flask on the same server, which imports SQLAlchemy and redis, and asks each once.
 
-*tell the truth*: until `/readyz` answers what is true, 503 where both hang. A store that hangs accepts connections
-and says nothing.
+*tell the truth*: until `/readyz` answers what is true, 503 where both hang. A store that hangs accepts
+connections and says nothing.
 """
 
 import contextlib
