@@ -25,21 +25,20 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class ModelDiff:
-    """What becomes of one model: `before` is None for one that comes, `after` for one that goes.
+    """What becomes of one model, which `was_listed` or comes; `after` is None for one that goes.
 
-    `since` is when the new price began, None for the time of the list.
+    `row_id` is its row, None before it has one. `reveals`: a window hides other base prices than before.
+    `since` is when the new price began, None for the time of the list. What the model was is not kept: of a
+    large list that would be as much again.
     """
 
-    before: LanguageModel | None
+    slug: str
+    row_id: int | None
+    was_listed: bool
     after: LanguageModel | None
     changes: tuple[Change, ...] = ()
+    reveals: bool = False
     since: datetime | None = None
-
-    @property
-    def slug(self) -> str:
-        """The model's id."""
-        model = self.after or self.before
-        return model.slug if model else ""
 
     @property
     def reprices(self) -> bool:
@@ -51,12 +50,7 @@ class ModelDiff:
     @property
     def learns(self) -> bool:
         """Whether only our knowledge grows: a base price that a window had hidden was seen."""
-        return (
-            self.before is not None
-            and self.after is not None
-            and not self.reprices
-            and self.before.schedule.unseen != self.after.schedule.unseen
-        )
+        return self.reveals and not self.reprices
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +129,7 @@ class _Comparison:
         after = LanguageModel(row.id, position, row.document, row.schedule.seen_after(None, self._at), row_id)
         kind = ChangeKind.ADDED if row_id is None else ChangeKind.RETURNED
         change = Change(kind, after=after.schedule.to_json())
-        self._models.append(ModelDiff(None, after, (change,)))
+        self._models.append(ModelDiff(row.id, row_id, was_listed=False, after=after, changes=(change,)))
 
     def compare_listed(self, before: LanguageModel, row: OpenRouterModel, position: int) -> None:
         hold = self._holds.get(before.slug)
@@ -158,9 +152,19 @@ class _Comparison:
             after = LanguageModel(row.id, position, after.document, before.schedule, before.row_id)
         if not same:
             changes += attribute_changes(before.attributes, after.attributes)
-        diff = ModelDiff(before, after, changes, since)
         if before != after:
-            self._models.append(diff)
+            reveals = before.schedule.unseen != after.schedule.unseen
+            self._models.append(
+                ModelDiff(
+                    before.slug,
+                    before.row_id,
+                    was_listed=True,
+                    after=after,
+                    changes=changes,
+                    reveals=reveals,
+                    since=since,
+                )
+            )
 
     def _doubt(self, before: LanguageModel, schedule: PriceSchedule) -> str | None:
         if self._guards is None:
@@ -189,4 +193,6 @@ class _Comparison:
 
     def _remove(self, model: LanguageModel, since: datetime | None) -> None:
         change = Change(ChangeKind.REMOVED, before=model.schedule.to_json())
-        self._models.append(ModelDiff(model, None, (change,), since))
+        self._models.append(
+            ModelDiff(model.slug, model.row_id, was_listed=True, after=None, changes=(change,), since=since)
+        )

@@ -40,7 +40,7 @@ def write_intervals(
     connection: Connection, revision: Revision, models: Sequence[ModelDiff], ids: dict[str, int]
 ) -> None:
     """Write what each model costs from when on; `ids` gives the row of each model by its slug."""
-    moved = (diff for diff in models if diff.before and (diff.reprices or diff.learns or not diff.after))
+    moved = (diff for diff in models if diff.was_listed and (diff.reprices or diff.learns or not diff.after))
     for some in batches(moved):
         these = {"models": [ids[diff.slug] for diff in some]}
         last = {told.model_id: told for told in connection.execute(_LAST, these)}
@@ -50,7 +50,7 @@ def write_intervals(
     come = (
         _interval(revision, ids[diff.slug], diff.after.schedule.to_json(), revision.at)
         for diff in models
-        if diff.after and not diff.before
+        if diff.after and not diff.was_listed
     )
     execute_many(connection, _INSERT_INTERVAL, come)
 
@@ -91,4 +91,4 @@ def write_attributes(
 
 
 def _says_more(diff: ModelDiff) -> bool:
-    return diff.before is None or any(change.kind is ChangeKind.ATTRIBUTES for change in diff.changes)
+    return not diff.was_listed or any(change.kind is ChangeKind.ATTRIBUTES for change in diff.changes)

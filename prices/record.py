@@ -82,11 +82,7 @@ def _write_models(connection: Connection, models: Sequence[ModelDiff], now: date
         if model.row_id is not None
     )
     execute_many(connection, _MOVE, stay)
-    gone = (
-        {"row": diff.before.row_id, "since": diff.since or now}
-        for diff in models
-        if diff.before and not diff.after
-    )
+    gone = ({"row": diff.row_id, "since": diff.since or now} for diff in models if not diff.after)
     execute_many(connection, _REMOVE, gone)
 
 

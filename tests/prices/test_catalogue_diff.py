@@ -27,7 +27,7 @@ def stored(read: OpenRouterList) -> dict[str, LanguageModel]:
 
 
 def outcome_of(diff: ModelDiff) -> str:
-    if diff.before is None:
+    if not diff.was_listed:
         return str(diff.changes[0].kind)
     if diff.after is None:
         return "removed"
