@@ -9,6 +9,7 @@ from typing import Final
 SECONDS: Final = 2
 CONNECTIONS: Final = 16
 SLOWEST: Final = 10
+"""Seconds that the slowest server is given."""
 
 
 def is_here() -> bool:

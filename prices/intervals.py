@@ -81,8 +81,8 @@ def write_attributes(
 ) -> None:
     """Write what each model is, where that is new."""
     said = {ids[diff.slug]: diff.after.attributes for diff in models if diff.after and _says_more(diff)}
-    for models_said in batches(said):
-        connection.execute(_END_ATTRIBUTES, {"models": models_said, "ended": revision.number})
+    for numbers in batches(said):
+        connection.execute(_END_ATTRIBUTES, {"models": numbers, "ended": revision.number})
     rows = (
         {"model_id": model_id, "attributes": attributes.to_json(), "revision_from": revision.number}
         for model_id, attributes in said.items()

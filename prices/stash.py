@@ -20,9 +20,9 @@ from prices.queries import CatalogueState
 from prices.redis_client import PAYLOAD_KEY, redis_errors
 from prices.shelf import Received
 
-# Two runs that put at once, one of them superseded, may leave a row each.
 _EMPTY = delete(received_bodies)
 _KEEP = insert(received_bodies).values(received_at=DatabaseClock())
+# Two runs that put at once, one of them superseded, may leave a row each.
 _LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
 
 

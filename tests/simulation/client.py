@@ -36,7 +36,7 @@ class SimRedis:
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         """Run a script that the server keeps. Raises NoScriptError where it does not."""
-        words = [word if type(word) is bytes else as_bytes(word) for word in keys_and_args]
+        words = [as_bytes(word) for word in keys_and_args]
         answer = self.ask(
             "script",
             lambda: self._server.run(sha, numkeys, words) if self._server.knows(sha) else NoScriptError(),

@@ -78,9 +78,7 @@ class SimRedisServer:
 
     def do(self, command: bytes, *words: Any) -> Any:
         """Do one command. What is not there is False, as for a script."""
-        return self._commands[command](
-            *[word if type(word) is bytes else lua.as_bytes(word) for word in words]
-        )
+        return self._commands[command](*map(lua.as_bytes, words))
 
     def _get(self, key: bytes) -> Any:
         value = self.peek(key)
