@@ -125,7 +125,9 @@ MUTATIONS = (
     Mutation("the owner check of the release", (RELEASE,)),
     Mutation("the owner check of the renewal", (RENEWAL,)),
     Mutation("ending when another holds the lock", (ANOTHER,), "the heartbeat; the fence"),
-    Mutation("the heartbeat's look at the run's state", (HEARTBEAT_STATE,)),
+    Mutation(
+        "the heartbeat's look at the run's state", (HEARTBEAT_STATE,), "the fence; tests/prices/test_runs.py"
+    ),
     Mutation("the heartbeat", (HEARTBEAT,)),
     Mutation("the cap on how long a claim may last", (TTL,), CAPPED),
     Mutation("waiting for a run that lives", (BUSY,)),
@@ -134,7 +136,11 @@ MUTATIONS = (
     Mutation("the stash in Redis", (STASH_REDIS,)),
     Mutation("the stash in the database", (STASH_DATABASE,)),
     Mutation("the age of a stashed body", (AGE,)),
-    Mutation("passing over a stashed body that is committed", (AFTER,)),
+    Mutation(
+        "passing over a stashed body that is committed",
+        (AFTER,),
+        "forgetting the stash after the commit; tests/prices/test_stash.py",
+    ),
     Mutation(
         "forgetting the stash after the commit", (FORGET,), "passing over a stashed body that is committed"
     ),
