@@ -1,5 +1,6 @@
 """What we show of a model beside its price, read from upstream's JSON once and kept per revision."""
 
+from functools import lru_cache
 from typing import Any, Self
 
 import msgspec
@@ -14,19 +15,11 @@ class Attributes(msgspec.Struct, frozen=True):
     outputs: tuple[str, ...] = ()
     reasoning: bool = False
 
-    @classmethod
-    def of(cls, slug: str, document: bytes) -> Self:
+    @staticmethod
+    def of(slug: str, document: bytes) -> "Attributes":
         """Read upstream's JSON of a model; what is not of the expected kind counts as not said."""
         told = _decode(document)
-        name, length = told.name, told.context_length
-        architecture = told.architecture if isinstance(told.architecture, dict) else {}
-        return cls(
-            name if isinstance(name, str) and name else slug,
-            length if isinstance(length, int) and not isinstance(length, bool) else None,
-            _texts(architecture.get("input_modalities")),
-            _texts(architecture.get("output_modalities")),
-            isinstance(told.supported_parameters, list) and "reasoning" in told.supported_parameters,
-        )
+        return _read(slug, *(bytes(getattr(told, name)) for name in _Told.__struct_fields__))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -38,14 +31,31 @@ class Attributes(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self).decode()
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class _Told(msgspec.Struct):
-    name: Any = None
-    context_length: Any = None
-    architecture: Any = None
-    supported_parameters: Any = None
+    name: msgspec.Raw = _NULL
+    context_length: msgspec.Raw = _NULL
+    architecture: msgspec.Raw = _NULL
+    supported_parameters: msgspec.Raw = _NULL
 
 
 _decode = msgspec.json.Decoder(_Told).decode
+
+
+@lru_cache(maxsize=2048)
+def _read(slug: str, name: bytes, length: bytes, architecture: bytes, able: bytes) -> Attributes:
+    """Read what a document says; from one list to the next most models say the same."""
+    called, tokens, shape, parameters = map(msgspec.json.decode, (name, length, architecture, able))
+    shape = shape if isinstance(shape, dict) else {}
+    return Attributes(
+        called if isinstance(called, str) and called else slug,
+        tokens if isinstance(tokens, int) and not isinstance(tokens, bool) else None,
+        _texts(shape.get("input_modalities")),
+        _texts(shape.get("output_modalities")),
+        isinstance(parameters, list) and "reasoning" in parameters,
+    )
 
 
 def _texts(told: Any) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from prices.changes import Change, ChangeKind, attribute_changes, price_changes
 from prices.guards import Guards
 from prices.language_model import LanguageModel
@@ -23,8 +25,7 @@ class Hold:
     seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ModelDiff:
+class ModelDiff(msgspec.Struct, frozen=True, gc=False):
     """What becomes of one model, which `was_listed` or comes; `after` is None for one that goes.
 
     `row_id` is its row, None before it has one. `reveals`: a window hides other base prices than before.

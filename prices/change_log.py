@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select
+from sqlalchemy import Connection, bindparam, func, select
 
+from prices import bulk
+from prices.bulk import BulkRow, batches
 from prices.catalogue_diff import ModelDiff
 from prices.changes import Change, ChangeKind
 from prices.models import price_changes
-from prices.recording import Revision, batches, execute_many
+from prices.revision import Revision
 
+_Recent = dict[tuple[int, str | None], Any]
 REVERTED_WITHIN = timedelta(hours=24)
 """A change that takes back one of the last so many hours names it."""
 
-_INSERT = insert(price_changes)
 _NEWEST = (
     select(func.max(price_changes.c.id))
     .where(
@@ -23,7 +25,27 @@ _NEWEST = (
     )
     .group_by(price_changes.c.model_id, price_changes.c.part)
 )
-_RECENT = select(price_changes).where(price_changes.c.id.in_(_NEWEST))
+_RECENT = select(
+    price_changes.c.id,
+    price_changes.c.model_id,
+    price_changes.c.kind,
+    price_changes.c.part,
+    price_changes.c.before,
+).where(price_changes.c.id.in_(_NEWEST))
+
+
+class _ChangeRow(BulkRow, frozen=True):
+    revision: int
+    model_id: int
+    kind: ChangeKind
+    part: str | None
+    before: str | None
+    after: str | None
+    at: datetime
+    reverts: int | None
+
+
+_INSERT = bulk.insert(price_changes, _ChangeRow)
 
 
 def write_changes(
@@ -33,20 +55,23 @@ def write_changes(
     for some in batches(diff for diff in models if diff.changes):
         recent = _recent_changes(connection, revision, [ids[diff.slug] for diff in some])
         rows = (
-            {
-                "revision": revision.number,
-                "model_id": ids[diff.slug],
-                "kind": str(change.kind),
-                "part": change.part,
-                "before": change.before,
-                "after": change.after,
-                "at": _began(change, diff) or revision.at,
-                "reverts": _reverted(change, recent.get((ids[diff.slug], change.part))),
-            }
-            for diff in some
-            for change in diff.changes
+            _row(revision, ids[diff.slug], diff, change, recent) for diff in some for change in diff.changes
         )
-        execute_many(connection, _INSERT, rows)
+        _INSERT.execute(connection, rows)
+
+
+def _row(revision: Revision, model_id: int, diff: ModelDiff, change: Change, recent: _Recent) -> _ChangeRow:
+    last = recent.get((model_id, change.part))
+    return _ChangeRow(
+        revision.number,
+        model_id,
+        change.kind,
+        change.part,
+        change.before,
+        change.after,
+        _began(change, diff) or revision.at,
+        last.id if last and change.undoes(last) else None,
+    )
 
 
 def _began(change: Change, diff: ModelDiff) -> datetime | None:
@@ -54,17 +79,7 @@ def _began(change: Change, diff: ModelDiff) -> datetime | None:
     return None if change.kind is ChangeKind.ATTRIBUTES else diff.since
 
 
-def _recent_changes(
-    connection: Connection, revision: Revision, model_ids: list[int]
-) -> dict[tuple[int, str | None], Row[Any]]:
+def _recent_changes(connection: Connection, revision: Revision, model_ids: list[int]) -> _Recent:
     """Give the newest change of each part of each model, of the last day."""
     asked = {"models": model_ids, "since": revision.at - REVERTED_WITHIN}
-    return {(told.model_id, told.part): told for told in connection.execute(_RECENT, asked)}
-
-
-def _reverted(change: Change, last: Row[Any] | None) -> int | None:
-    """Give the last change of the same part, if this one undoes it."""
-    if last is None:
-        return None
-    earlier = Change(ChangeKind(last.kind), last.part, last.before, last.after)
-    return last.id if change.undoes(earlier) else None
+    return {(told[1], told[3]): told for told in connection.execute(_RECENT, asked)}

@@ -1,10 +1,9 @@
 """Pure: what changed between two states of a model, and of which kind each change is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -39,8 +38,26 @@ OVERRIDES = "overrides"
 QUIET = frozenset((ChangeKind.ROUNDING, ChangeKind.ATTRIBUTES))
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Earlier(Protocol):
+    """What a change must tell to be undone by a later one: a `Change`, or its row."""
+
+    @property
+    def kind(self) -> str:
+        """Of which kind it is."""
+        ...
+
+    @property
+    def part(self) -> str | None:
+        """What of the model changed."""
+        ...
+
+    @property
+    def before(self) -> str | None:
+        """What that was before."""
+        ...
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One change of a model: upstream's text of a price before and after, JSON of anything else.
 
     `part` is the dimension, "overrides" or the attribute; None where the model as a whole came or went.
@@ -51,11 +68,13 @@ class Change:
     before: str | None = None
     after: str | None = None
 
-    def undoes(self, earlier: "Change") -> bool:
+    def undoes(self, earlier: Earlier) -> bool:
         """Whether this change takes the same thing back to what it was before an earlier one."""
+        if self.part != earlier.part:
+            return False
         if ChangeKind.REMOVED in (self.kind, earlier.kind):
-            return self.kind is not earlier.kind and self.part == earlier.part
-        return self.part == earlier.part and _worth(self.after) == _worth(earlier.before)
+            return self.kind != earlier.kind
+        return self.after == earlier.before or _worth(self.after) == _worth(earlier.before)
 
 
 def price_changes(before: PriceSchedule, after: PriceSchedule) -> tuple[Change, ...]:
@@ -68,8 +87,7 @@ def price_changes(before: PriceSchedule, after: PriceSchedule) -> tuple[Change, 
         old, new = before.base.get(part), after.base.get(part)
         if kind := _kind(old, new):
             changes.append(Change(kind, part, old.text if old else None, new.text if new else None))
-    old_rules, new_rules = before.meaning_of_overrides, after.meaning_of_overrides
-    if old_rules != new_rules:
+    if before.overrides != after.overrides and before.meaning_of_overrides != after.meaning_of_overrides:
         kind = ChangeKind.ROUNDING if _only_rounded(before, after) else ChangeKind.SCHEDULE
         changes.append(Change(kind, OVERRIDES, _json_of(before.overrides), _json_of(after.overrides)))
     return tuple(changes)

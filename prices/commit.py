@@ -16,7 +16,7 @@ from prices.guards import Guards
 from prices.models import catalogue, received_bodies, revisions
 from prices.openrouter import OpenRouterList
 from prices.record import record
-from prices.recording import Revision
+from prices.revision import Revision
 from prices.runs import finish_run, pass_fence
 from prices.shelf import Receipt
 

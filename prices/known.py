@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from prices.attributes import Attributes
 from prices.changes import OVERRIDES, ChangeKind
 from prices.schedule import PriceSchedule
@@ -17,8 +19,7 @@ class HeldPrice:
     seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class KnownPrice:
+class KnownPrice(msgspec.Struct, frozen=True, gc=False):
     """A model's price as it was known: its schedule, when it was in force, and since which revision."""
 
     slug: str

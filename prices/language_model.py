@@ -1,15 +1,12 @@
 """A language model as we keep it: upstream's JSON, its place in the list, and its price schedule."""
 
-from dataclasses import dataclass, replace
-
 import msgspec
 
 from prices.attributes import Attributes
 from prices.schedule import PriceSchedule
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageModel:
+class LanguageModel(msgspec.Struct, frozen=True, gc=False):
     """One model of the catalogue. `row_id` is its row in the database, None before it has one."""
 
     slug: str
@@ -27,4 +24,4 @@ class LanguageModel:
         """Give the model with the price of another, also in its document, which keeps all else as it is."""
         fields = msgspec.json.decode(self.document, type=dict[str, msgspec.Raw])
         fields["pricing"] = msgspec.json.decode(other.document, type=dict[str, msgspec.Raw])["pricing"]
-        return replace(self, document=msgspec.json.encode(fields), schedule=other.schedule)
+        return msgspec.structs.replace(self, document=msgspec.json.encode(fields), schedule=other.schedule)

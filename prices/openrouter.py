@@ -22,8 +22,7 @@ MAX_VALUES = 4_000_000
 """More values than any list of so many models has: what is small as JSON is large as values."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRouterModel:
+class OpenRouterModel(msgspec.Struct, frozen=True, gc=False):
     """One entry of upstream's list: its id, its price, and its JSON exactly as it came."""
 
     id: str

@@ -6,11 +6,13 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
+from prices import bulk
+from prices.bulk import Bulk, BulkRow, batches, execute_each
 from prices.catalogue_diff import CatalogueDiff, Hold, ModelDiff
 from prices.change_log import write_changes
 from prices.intervals import write_attributes, write_intervals
 from prices.models import language_models, price_holds, revisions
-from prices.recording import Revision, batches, execute_many
+from prices.revision import Revision
 
 _PLACE: BindParameter[int] = bindparam("new_position")
 _DOCUMENT: BindParameter[str] = bindparam("new_document")
@@ -22,13 +24,31 @@ _ROW_IDS = select(language_models.c.slug, language_models.c.id).where(
     language_models.c.slug.in_(bindparam("slugs", expanding=True))
 )
 _REVISE = insert(revisions)
-_HOLD = insert(price_holds)
-_RESOLVE = (
-    update(price_holds)
-    .where(
-        price_holds.c.model_id.in_(bindparam("models", expanding=True)), price_holds.c.revision_to.is_(None)
-    )
-    .values(revision_to=bindparam("ended"), resolution=bindparam("what"))
+
+
+class _HeldRow(BulkRow, frozen=True):
+    model_id: int
+    reason: str
+    schedule: str | None
+    seen_at: datetime
+    revision_from: int
+
+
+class _Resolved(BulkRow, frozen=True):
+    model_id: int
+    revision_to: int
+    resolution: str
+
+
+_INSERT_HOLD = bulk.insert(price_holds, _HeldRow)
+_RESOLVE_HOLD = Bulk(
+    price_holds,
+    _Resolved,
+    lambda model_id, ended, resolution: (
+        update(price_holds)
+        .where(price_holds.c.model_id == model_id, price_holds.c.revision_to.is_(None))
+        .values(revision_to=ended, resolution=resolution)
+    ),
 )
 _LISTED = (
     select(language_models.c.id)
@@ -75,21 +95,21 @@ def _write_models(connection: Connection, models: Sequence[ModelDiff], now: date
         for model in after
         if model.row_id is None
     )
-    execute_many(connection, _ADD, come)
+    execute_each(connection, _ADD, come)
     stay = (
         {"row": model.row_id, "new_position": model.position, "new_document": model.document.decode()}
         for model in after
         if model.row_id is not None
     )
-    execute_many(connection, _MOVE, stay)
+    execute_each(connection, _MOVE, stay)
     gone = ({"row": diff.row_id, "since": diff.since or now} for diff in models if not diff.after)
-    execute_many(connection, _REMOVE, gone)
+    execute_each(connection, _REMOVE, gone)
 
 
 def _row_ids(connection: Connection, models: Sequence[ModelDiff]) -> dict[str, int]:
     """Give the row of each model that the diff speaks of, by slug."""
-    ids: dict[str, int] = {}
-    for slugs in batches(diff.slug for diff in models):
+    ids = {diff.slug: diff.row_id for diff in models if diff.row_id is not None}
+    for slugs in batches(diff.slug for diff in models if diff.row_id is None):
         ids |= {told.slug: told.id for told in connection.execute(_ROW_IDS, {"slugs": slugs})}
     return ids
 
@@ -104,20 +124,19 @@ def _new_listing(connection: Connection) -> str | None:
 def _resolve_holds(
     connection: Connection, revision: Revision, holds: Sequence[Hold], resolution: str
 ) -> None:
-    for models in batches(hold.model_id for hold in holds):
-        resolved = {"models": models, "ended": revision.number, "what": resolution}
-        connection.execute(_RESOLVE, resolved)
+    resolved = (_Resolved(hold.model_id, revision.number, resolution) for hold in holds)
+    _RESOLVE_HOLD.execute(connection, resolved)
 
 
 def _write_holds(connection: Connection, revision: Revision, holds: Sequence[Hold]) -> None:
-    rows = [
-        {
-            "model_id": hold.model_id,
-            "reason": hold.reason,
-            "schedule": hold.schedule.to_json() if hold.schedule else None,
-            "seen_at": hold.seen_at,
-            "revision_from": revision.number,
-        }
+    rows = (
+        _HeldRow(
+            hold.model_id,
+            hold.reason,
+            hold.schedule.to_json() if hold.schedule else None,
+            hold.seen_at,
+            revision.number,
+        )
         for hold in holds
-    ]
-    execute_many(connection, _HOLD, rows)
+    )
+    _INSERT_HOLD.execute(connection, rows)

@@ -4,10 +4,9 @@ Source of the rules: the pricing object and its overrides, https://openrouter.ai
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cached_property, lru_cache
 from typing import Any, TypeGuard
 
 import msgspec
@@ -23,6 +22,7 @@ CONDITIONS = ("min_prompt_tokens", *WINDOW)
 REQUIRED = ("prompt", "completion")
 UNSEEN = "unseen"
 NO_DIMENSIONS = ("overrides", "discount", UNSEEN)
+MAX_KEPT = 2048
 MAX_NAME = 64
 """A longer key is no dimension that anybody prices by, and has no place in a table."""
 
@@ -71,8 +71,7 @@ class Override:
         return dict(self.conditions) | {name: price.text for name, price in self.prices}
 
 
-@dataclass(frozen=True)
-class PriceSchedule:
+class PriceSchedule(msgspec.Struct, frozen=True, gc=False):
     """What a model costs: a base price per dimension, and overrides of which later entries win.
 
     `unseen` names the dimensions whose base a window has hidden for as long as we know the model: they have
@@ -100,7 +99,7 @@ class PriceSchedule:
     @classmethod
     def from_json(cls, text: str) -> "PriceSchedule":
         """Read back what `to_json` wrote. Nobody changes what this gives: it is kept for who asks next."""
-        return _read_back(text)
+        return _kept.get(text) or _keep(text, _read_back(text))
 
     def to_json(self) -> str:
         """Write the schedule in upstream's shape with sorted keys: one text for one schedule."""
@@ -109,7 +108,9 @@ class PriceSchedule:
             whole["overrides"] = [entry.to_builtins() for entry in self.overrides]
         if self.unseen:
             whole[UNSEEN] = sorted(self.unseen)
-        return _encode(whole).decode()
+        text = _encode(whole).decode()
+        _keep(text, self)
+        return text
 
     def seen_after(self, before: "PriceSchedule | None", at: datetime) -> "PriceSchedule":
         """Give what a list received at a UTC time tells of the schedule, after what was known `before`.
@@ -130,7 +131,7 @@ class PriceSchedule:
                 del base[name]
         if base == self.base:
             return self
-        return replace(self, base=base, unseen=frozenset(unseen))
+        return msgspec.structs.replace(self, base=base, unseen=frozenset(unseen))
 
     def _is_of_a_window(self, name: str, price: Price, at: datetime) -> bool:
         return any(
@@ -139,7 +140,7 @@ class PriceSchedule:
             for entry in self.overrides
         )
 
-    @cached_property
+    @property
     def meaning_of_overrides(self) -> tuple[Any, ...]:
         """What two schedules must share to have the same overrides."""
         return tuple(
@@ -166,11 +167,22 @@ def _read_pricing(pricing: Mapping[str, Any]) -> PriceSchedule:
     return PriceSchedule(dict(sorted(base.items())), overrides)
 
 
-@lru_cache(maxsize=2048)
 def _read_back(text: str) -> PriceSchedule:
     told = _decode(text)
     unseen = frozenset(told.pop(UNSEEN, ()))
-    return replace(_read_pricing(told), unseen=unseen)
+    overrides = tuple(_parse_override(*told) for told in enumerate(told.pop("overrides", ())))
+    return PriceSchedule({name: Price.parse(text) for name, text in told.items()}, overrides, unseen)
+
+
+_kept: dict[str, PriceSchedule] = {}
+"""The schedules of texts read or written of late: what a refresh writes is what it publishes."""
+
+
+def _keep(text: str, schedule: PriceSchedule) -> PriceSchedule:
+    if len(_kept) >= MAX_KEPT:
+        _kept.clear()
+    _kept[text] = schedule
+    return schedule
 
 
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
