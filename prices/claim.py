@@ -136,7 +136,7 @@ def claim(
         taken_at = clock.monotonic()  # the lease is the database's alone
     if isinstance(refused, Barred):
         age = fresh_for(settings.refresh_interval) - refused.left
-        yield Fresh(max(timedelta(0), age), int(refused.value), by_mark=True)
+        yield Fresh(max(timedelta(0), age), int(refused.value))
         return
     if refused is not None:
         left = refused.left.total_seconds()

@@ -15,6 +15,7 @@ from prices.errors import ClaimLostError
 from prices.guards import Guards
 from prices.models import catalogue, received_bodies, revisions
 from prices.openrouter import OpenRouterList
+from prices.queries import CatalogueState
 from prices.record import record
 from prices.revision import Revision
 from prices.runs import finish_run, pass_fence
@@ -39,9 +40,17 @@ class Counts:
     skipped_rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit wrote, and what the catalogue is now."""
+
+    counts: Counts
+    state: CatalogueState
+
+
 def commit(
     engine: Engine, run_id: int, listed: OpenRouterList, receipt: Receipt, guards: Guards | None
-) -> Counts:
+) -> Committed:
     """Compare upstream's list with the catalogue and write what changed, as the next revision.
 
     The prices are confirmed as of when the body was received, and valid from then on, though never from
@@ -64,11 +73,10 @@ def commit(
         counts = Counts(revision, len(listed.models), diff.changes, still_held, len(listed.skipped))
         skipped = msgspec.json.encode([str(row) for row in listed.skipped[:MAX_NAMED_ROWS]]).decode()
         told = {"revision": revision, "envelope": msgspec.json.encode(listed.envelope).decode()}
-        _close(connection, run_id, receipt, known.now, began, counts, skipped, **told)
-    return counts
+        return _close(connection, run_id, receipt, known.now, began, counts, skipped, **told)
 
 
-def confirm(engine: Engine, run_id: int, receipt: Receipt) -> Counts:
+def confirm(engine: Engine, run_id: int, receipt: Receipt) -> Committed:
     """Confirm the prices by a body that is known and holds nothing open: only the time moves.
 
     Raises ClaimLostError as `commit` does.
@@ -78,8 +86,7 @@ def confirm(engine: Engine, run_id: int, receipt: Receipt) -> Counts:
         known = pass_fence(connection, run_id)
         last = queries.run(connection, known.refreshed_run_id)
         counts = Counts(known.revision, last.models, 0, 0, last.skipped_rows)
-        _close(connection, run_id, receipt, known.now, began, counts, last.skipped)
-    return counts
+        return _close(connection, run_id, receipt, known.now, began, counts, last.skipped)
 
 
 def _close(
@@ -91,7 +98,7 @@ def _close(
     counts: Counts,
     skipped: str | None,
     **moved: Any,
-) -> None:
+) -> Committed:
     """Move the catalogue to a body, and end the run."""
     confirmed = {"refreshed_run_id": run_id, "refreshed_at": receipt.at or now, "body_digest": receipt.digest}
     connection.execute(_MOVE_CATALOGUE, {**confirmed, **moved})
@@ -110,6 +117,7 @@ def _close(
     )
     if not closed:
         raise ClaimLostError("claim lost: the run was closed by another")
+    return Committed(counts, queries.catalogue_state(connection))
 
 
 def _not_before_the_last(connection: Connection, at: datetime) -> datetime:

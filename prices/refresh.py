@@ -15,7 +15,8 @@ from prices.guards import Guards
 from prices.logs import bind_context, log
 from prices.openrouter import OpenRouterList, parse
 from prices.outcome import Refresh, RefreshFailedError
-from prices.publisher import publish_current
+from prices.publisher import publish_current, publish_state
+from prices.queries import CatalogueState
 from prices.runs import ABANDONED, Fresh, finish_run
 from prices.services import Services
 from prices.shelf import GivenBody, Receipt, Received, Shelf
@@ -70,8 +71,8 @@ def refresh_prices(
                     age = claimed.since.total_seconds() if claimed.since else None
                     return Refresh("skipped", "held", holder=claimed.holder, age_seconds=age)
                 if isinstance(claimed, Fresh):
-                    if not claimed.by_mark:
-                        publish(services)
+                    if claimed.state:
+                        publish(services, claimed.state)
                     age = claimed.age.total_seconds()
                     return Refresh("skipped", "fresh", revision=claimed.revision, age_seconds=age)
                 with bind_context(run_id=claimed.run_id):
@@ -96,9 +97,10 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
         asked.progress("committing")
         claimed.check()
         if listed is None:
-            counts = confirm(services.engine, claimed.run_id, receipt)
+            committed = confirm(services.engine, claimed.run_id, receipt)
         else:
-            counts = commit(services.engine, claimed.run_id, listed, receipt, _guards(services, asked))
+            guards = _guards(services, asked)
+            committed = commit(services.engine, claimed.run_id, listed, receipt, guards)
     except BaseException as error:
         meant, reason = isinstance(error, PricesError), _reason(error)
         unknown = not meant and isinstance(error, Exception)
@@ -115,13 +117,13 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
     shelf.forget()
     if not asked.given:
         asked.progress("publishing")
-        publish(services)
+        publish(services, committed.state)
     done = Refresh(
         "refreshed",
         run_id=claimed.run_id,
         degraded=claimed.degraded,
         seconds=_since(began),
-        **asdict(counts),
+        **asdict(committed.counts),
     )
     log.info("Cluster-coordinated price update completed", **done.to_builtins())
     return done
@@ -170,10 +172,16 @@ def _parse(body: bytes, shelf: Shelf) -> OpenRouterList:
     return listed
 
 
-def publish(services: Services) -> None:
-    """Publish what is committed; what cannot be published now is made good by the next run or reader."""
+def publish(services: Services, state: CatalogueState | None = None) -> None:
+    """Publish what is committed; what cannot be published now is made good by the next run or reader.
+
+    `state` is what the catalogue is, where that is known.
+    """
     try:
-        publish_current(services.redis, services.engine, services.settings)
+        if state is None:
+            publish_current(services.redis, services.engine, services.settings)
+        else:
+            publish_state(services.redis, services.engine, services.settings, state)
     except PricesError as error:
         log.warning("The catalogue could not be published", reason=in_full(error))
 

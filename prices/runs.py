@@ -46,11 +46,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """No run was started: the prices are fresh. `by_mark`: the mark in Redis says so, not the database."""
+    """No run was started: the prices are fresh. The mark in Redis says so where there is no `state`."""
 
     age: timedelta
     revision: int
-    by_mark: bool = False
+    state: CatalogueState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def start_run(
     state = queries.catalogue_state(connection)
     now, refreshed_at = state.now, state.refreshed_at
     if refreshed_at and not forced and freshness.is_fresh(refreshed_at, now, interval):
-        return Fresh(now - refreshed_at, state.revision)
+        return Fresh(now - refreshed_at, state.revision, state)
     running = connection.execute(_RUNNING_RUN).one_or_none()
     if running is not None:
         if abs(now - running.heartbeat_at) <= lease:

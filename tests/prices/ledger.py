@@ -48,7 +48,7 @@ def ago(engine: Engine, span: timedelta) -> datetime:
 
 def feed(engine: Engine, whole: bytes, at: datetime | None = None, guards: Guards | None = None) -> Counts:
     """Commit a body by a run of its own, as received at a time (now, unless told otherwise)."""
-    return commit(engine, started(engine), parse(whole), Received(whole, at, 0.1).receipt, guards)
+    return commit(engine, started(engine), parse(whole), Received(whole, at, 0.1).receipt, guards).counts
 
 
 def fill(

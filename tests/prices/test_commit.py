@@ -61,7 +61,7 @@ def run_row(engine: Engine, run: int) -> dict[str, Any]:
 def test_a_commit_writes_the_list_and_closes_its_run_with_counts(engine: Engine) -> None:
     run = started(engine)
     received = body(model("a/one"), model("a/bad", prompt="NaN"), model("a/two"), total_count=3)
-    counts = commit(engine, run, parse(received), Received(received, None, 1.25).receipt, None)
+    counts = commit(engine, run, parse(received), Received(received, None, 1.25).receipt, None).counts
     assert (counts.revision, counts.models, counts.changes, counts.skipped_rows) == (1, 2, 2, 1)
     assert list(served(engine)) == ["a/one", "a/two"]
     row = run_row(engine, run)
@@ -119,7 +119,8 @@ def test_a_superseded_run_writes_nothing(engine: Engine) -> None:
     with pytest.raises(ClaimLostError):
         commit(engine, first, parse(received), Received(received, None, 0.1).receipt, None)
     assert content(engine) == before
-    assert commit(engine, second, parse(received), Received(received, None, 0.1).receipt, None).changes == 2
+    committed = commit(engine, second, parse(received), Received(received, None, 0.1).receipt, None)
+    assert committed.counts.changes == 2
 
 
 def test_a_run_that_was_closed_by_another_writes_nothing(engine: Engine) -> None:
@@ -155,7 +156,8 @@ def test_a_commit_that_fails_partway_leaves_nothing(table: str, engine: Engine) 
 
     assert content(engine) == before
     assert run_row(engine, run)["state"] == "running"
-    assert commit(engine, run, parse(received), Received(received, None, 0.1).receipt, None).changes == 3
+    committed = commit(engine, run, parse(received), Received(received, None, 0.1).receipt, None)
+    assert committed.counts.changes == 3
     assert served(engine) == {"a/one": "9", "a/two": "0.000001"}
 
 
@@ -236,7 +238,7 @@ def test_only_some_of_many_skipped_rows_are_named_and_all_are_counted(engine: En
     bad = [model(f"a/bad-{number}", prompt="NaN") for number in range(MAX_NAMED_ROWS + 5)]
     received = body(model("a/one"), *bad)
     assert (
-        commit(engine, run, parse(received), Received(received, None, 0.1).receipt, None).skipped_rows
+        commit(engine, run, parse(received), Received(received, None, 0.1).receipt, None).counts.skipped_rows
         == MAX_NAMED_ROWS + 5
     )
     assert len(json.loads(run_row(engine, run)["skipped"])) == MAX_NAMED_ROWS
