@@ -142,11 +142,15 @@ def _guards(services: Services, asked: _Asked) -> Guards | None:
 
 
 def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) -> tuple[bytes, Receipt]:
-    """Use the body that is there already, from a run that could not commit it, or fetch one and keep it."""
+    """Use the body that is there already, from a run that could not commit it, or fetch one and keep it.
+
+    Of one that the catalogue is already the receipt may be all that there is.
+    """
     settings = services.settings
     if there := shelf.get(claimed.state):
-        log.info("Using a body that was received before", bytes=len(there.body), at=there.at)
-        return there.body, there.receipt
+        body, receipt = (b"", there) if isinstance(there, Receipt) else (there.body, there.receipt)
+        log.info("Using a body that was received before", bytes=receipt.size, at=receipt.at)
+        return body, receipt
 
     def received(count: int) -> None:
         claimed.check()  # a holder that was stopped must not go on receiving beside its successor
@@ -157,8 +161,9 @@ def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) ->
     began = services.clock.monotonic()
     body = services.fetch(settings.upstream_url, settings.upstream_key, received)
     seconds = round(services.clock.monotonic() - began, 3)
-    shelf.put(claimed.run_id, body)
-    return body, Received(body, fetch_seconds=seconds).receipt
+    receipt = Received(body, fetch_seconds=seconds).receipt
+    shelf.put(claimed.run_id, None if claimed.state.is_what(receipt.digest) else body)
+    return body, receipt
 
 
 def _parse(body: bytes, shelf: Shelf) -> OpenRouterList:

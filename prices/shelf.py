@@ -11,11 +11,14 @@ from prices.queries import CatalogueState
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What is kept of a body once it is read: when it came, how long that took, its size and its BLAKE2b."""
+    """What is kept of a body once it is read: when it came, how long that took, its size and its BLAKE2b.
+
+    `at` is None for just now, `size` (bytes) None where only its digest is known.
+    """
 
     at: datetime | None
     fetch_seconds: float
-    size: int
+    size: int | None
     digest: str
 
 
@@ -37,12 +40,12 @@ class Received:
 class Shelf(Protocol):
     """Where a refresh looks for a body before it fetches one, and keeps the one that it fetched."""
 
-    def get(self, state: CatalogueState) -> Received | None:
-        """Give a body that the catalogue in this state does not know yet."""
+    def get(self, state: CatalogueState) -> Received | Receipt | None:
+        """Give a body that is not committed yet; its receipt alone where the catalogue is what it says."""
         ...
 
-    def put(self, run_id: int, body: bytes) -> None:
-        """Keep a body until it is committed."""
+    def put(self, run_id: int, body: bytes | None) -> None:
+        """Keep a body until it is committed; None where the catalogue is what it says."""
         ...
 
     def forget(self) -> None:
@@ -66,7 +69,7 @@ class GivenBody:
             raise PricesError(f"the catalogue is of {state.refreshed_at:%Y-%m-%d %H:%M:%S} UTC already")
         return self.received
 
-    def put(self, run_id: int, body: bytes) -> None:
+    def put(self, run_id: int, body: bytes | None) -> None:
         """Nothing is kept."""
 
     def forget(self) -> None:

@@ -2,7 +2,8 @@
 
 A retry, a redelivery or the next worker uses it after a crash or a database failure. It is kept in
 Redis and in the database: either may be gone when it is wanted. It lives as long as the freshness
-window at most.
+window at most. Of a body that the catalogue is already only a mark is kept: until a run after the one that
+received it commits, the catalogue stays what it says.
 """
 
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from prices.logs import log
 from prices.models import received_bodies
 from prices.queries import CatalogueState
 from prices.redis_client import PAYLOAD_KEY, redis_errors
-from prices.shelf import Received
+from prices.shelf import Receipt, Received
 
 _EMPTY = delete(received_bodies)
 _KEEP = insert(received_bodies).values(received_at=DatabaseClock())
@@ -26,8 +27,12 @@ _KEEP = insert(received_bodies).values(received_at=DatabaseClock())
 _LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
 
 
+KNOWN = b"known"
+"""Stands for a body that the catalogue was already when it was received."""
+
+
 class StashedBody(msgspec.Struct, frozen=True):
-    """A body, packed, with the run that received it and the address it came from."""
+    """A body, packed or `KNOWN`, with the run that received it and the address it came from."""
 
     run_id: int
     source: str
@@ -53,19 +58,18 @@ class Stash:
         self._redis, self._engine, self._source, self._lifetime = redis, engine, source, lifetime
         self._readable = readable
 
-    def put(self, run_id: int, body: bytes) -> None:
-        """Keep a body, wherever it can be kept."""
-        stashed = StashedBody(
-            run_id, self._source, zstandard.ZstdCompressor(level=1, write_checksum=True).compress(body)
-        )
+    def put(self, run_id: int, body: bytes | None) -> None:
+        """Keep a body, wherever it can be kept; None for one that the catalogue is already."""
+        packer = zstandard.ZstdCompressor(level=1, write_checksum=True)
+        stashed = StashedBody(run_id, self._source, KNOWN if body is None else packer.compress(body))
         for put in (self._put_in_redis, self._put_in_database):
             try:
                 put(stashed)
             except PricesError as error:
                 log.warning("The received body could not be stashed", reason=in_full(error))
 
-    def get(self, state: CatalogueState) -> Received | None:
-        """Give the body that the latest run after the last committed one received.
+    def get(self, state: CatalogueState) -> Received | Receipt | None:
+        """Give the body that the latest run after the last committed one received, or what is known of it.
 
         Each store may have missed the latest, because it was out of reach then.
         Raises DatabaseUnavailableError where the database cannot say: a run that cannot ask it now could not
@@ -77,6 +81,8 @@ class Stash:
         for stashed, at in sorted(found, key=lambda told: told[0].run_id, reverse=True):
             if stashed.source != self._source or stashed.run_id <= (state.refreshed_run_id or 0):
                 continue
+            if stashed.packed == KNOWN and state.body_digest:
+                return Receipt(at, 0.0, None, state.body_digest)
             try:
                 return Received(zstandard.decompress(stashed.packed), at)
             except (zstandard.ZstdError, MemoryError) as error:

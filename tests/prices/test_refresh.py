@@ -270,14 +270,14 @@ def age_of_prices(services: Services) -> float:
         return (utc_now(connection) - at).total_seconds()
 
 
-def crash_before_commit(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+def crash_before_commit(services: Services, monkeypatch: pytest.MonkeyPatch, commits: str = "commit") -> None:
     """Let a worker receive a body and find the database gone when it commits."""
 
     def away(*_args: object, **_kwargs: object) -> None:
         raise DatabaseUnavailableError("the database failed")
 
     with monkeypatch.context() as patched:
-        patched.setattr("prices.refresh.commit", away)
+        patched.setattr(f"prices.refresh.{commits}", away)
         with pytest.raises(RefreshFailedError, match="the database failed"):
             refresh_prices(services, worker="w1")
 
@@ -298,6 +298,30 @@ def test_a_received_body_is_used_whichever_store_kept_it(
 
     assert refresh_prices(next_one, worker="w2").outcome == "refreshed"
     assert standin.requests()["received"] == 1
+
+
+@pytest.mark.parametrize("gone", ["nothing", "Redis emptied", "database emptied"])
+def test_of_a_body_that_the_catalogue_is_already_a_mark_is_kept(
+    gone: str, services: Services, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh_prices(services, worker="w0")
+    make_stale(services)
+    crash_before_commit(services, monkeypatch, "confirm")
+    stashed = services.redis.get(PAYLOAD_KEY)
+    assert isinstance(stashed, bytes)
+    assert len(stashed) < 200
+    if gone == "Redis emptied":
+        services.redis.flushall()
+    if gone == "database emptied":
+        with writing(services.engine) as connection:
+            connection.execute(delete(received_bodies))
+
+    done = refresh_prices(services, worker="w2")
+
+    assert (done.outcome, done.revision, done.changes) == ("refreshed", 1, 0)
+    assert done.models == len(listed_ids(services))
+    assert standin.requests()["received"] == 2
+    assert age_of_prices(services) < 60
 
 
 def test_a_body_received_while_redis_is_away_is_used_by_the_next(

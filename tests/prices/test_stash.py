@@ -16,7 +16,7 @@ from prices.errors import DatabaseUnavailableError, PricesError
 from prices.models import received_bodies
 from prices.queries import CatalogueState
 from prices.redis_client import PAYLOAD_KEY
-from prices.shelf import GivenBody, Received
+from prices.shelf import GivenBody, Receipt, Received
 from prices.stash import Stash, StashedBody
 from tests.conftest import migrate
 
@@ -56,13 +56,14 @@ def after(run_id: int) -> CatalogueState:
 
 def body_after(stash: Stash, run_id: int) -> bytes | None:
     found = stash.get(after(run_id))
+    assert not isinstance(found, Receipt)
     return found and found.body
 
 
 def age_after(engine: Engine, stash: Stash, run_id: int) -> timedelta:
     """How long ago the body was received, by the database's clock."""
     found = stash.get(after(run_id))
-    assert found is not None
+    assert isinstance(found, Received)
     assert found.at is not None
     assert (found.body, found.fetch_seconds) == (BODY, 0.0)
     with reading(engine) as connection:
@@ -89,6 +90,32 @@ def test_only_a_body_of_a_later_run_than_the_last_committed_comes_back(
     stash.put(7, BODY)
     assert stash.get(after(7)) is None
     assert stash.get(after(8)) is None
+
+
+def test_of_a_body_that_the_catalogue_is_already_its_receipt_comes_back(stash: Stash) -> None:
+    known = replace(after(6), body_digest="d1")
+    stash.put(7, None)
+    receipt = stash.get(known)
+    assert isinstance(receipt, Receipt)
+    assert (receipt.digest, receipt.fetch_seconds, receipt.size) == ("d1", 0.0, None)
+    assert receipt.at is not None
+    assert abs(datetime.now(UTC) - receipt.at) < MINUTE
+    assert stash.get(replace(known, refreshed_run_id=7)) is None
+    assert stash.get(after(6)) is None
+
+
+def test_a_mark_counts_from_when_it_was_put_and_only_for_its_source(
+    redis: Redis, engine: Engine, both: Stash
+) -> None:
+    known = replace(after(6), body_digest="d1")
+    both.put(7, None)
+    redis.pexpire(PAYLOAD_KEY, LIFETIME - 30 * MINUTE)
+    receipt = both.get(known)
+    assert receipt is not None
+    assert receipt.at is not None
+    with reading(engine) as connection:
+        assert 30 * MINUTE <= utc_now(connection) - receipt.at < 31 * MINUTE
+    assert Stash(redis, engine, "http://stand-in/api/v1", LIFETIME).get(known) is None
 
 
 def test_of_two_bodies_in_the_database_the_later_comes_back(engine: Engine) -> None:
