@@ -5,7 +5,7 @@ Bitemporal in the style of SQL:2011 (Kulkarni and Michels, "Temporal features in
 revision said and always will, both together for what that revision said was in force at that time.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -30,13 +30,24 @@ def prices(
 
     In upstream's order of that time. With `slug` the one model alone, or nothing where it was not listed.
     """
+    return list(each_price(connection, revision, at=at, slug=slug))
+
+
+def each_price(
+    connection: Connection,
+    revision: int,
+    *,
+    at: datetime | None = None,
+    slug: str | None = None,
+) -> Iterator[KnownPrice]:
+    """Give what `prices` gives, one after the other: all of a large list are as much memory again."""
     of_one = slug is not None
     shown = revision if at is None else min(revision, revision_at(connection, at))
     asked = {"said_in": revision, "shown": shown, "at": at, "called": _called(slug)}
     rows = connection.execute(bitemporal.prices(dated=at is not None, of_one=of_one), asked).all()
     order = {} if of_one else _listing(connection, shown)
     held = {} if at else _held(connection, asked, of_one=of_one)
-    return [
+    return (
         KnownPrice(
             told.slug,
             _attributes(told.slug, told.attributes, told.document),
@@ -47,7 +58,7 @@ def prices(
             held.get(told.id),
         )
         for told in sorted(rows, key=lambda told: (order.get(told.id, len(order)), told.slug))
-    ]
+    )
 
 
 def revision_at(connection: Connection, at: datetime) -> int:

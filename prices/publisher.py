@@ -55,9 +55,10 @@ def make_publication(engine: Engine, markup: Decimal) -> tuple[Stamp, Publicatio
         with reading(engine) as connection:
             state = catalogue_state(connection)
             models = pool.submit(pack, openrouter.model_list(documents(connection), state.envelope))
-            ours = pricebeat.price_list(history.prices(connection, state.revision), markup, state.revision)
-        prices = pack(ours, pool.map if len(ours) >= WORTH_THREADS else map)
-        return stamp(state, markup), Publication(state.revision, models.result(), prices)
+            prices = history.each_price(connection, state.revision)
+            ours = pricebeat.price_list(prices, markup, state.revision)
+        packed = pack(ours, pool.map if len(ours) >= WORTH_THREADS else map)
+        return stamp(state, markup), Publication(state.revision, models.result(), packed)
 
 
 def read_database(engine: Engine, markup: Decimal, known: Stamp | None) -> tuple[Stamp, Publication | None]:

@@ -30,7 +30,7 @@ CHECK_SECONDS: Final = 1.0
 """How long a copy serves before its revision is asked for again."""
 NEWS_SECONDS: Final = 0.04
 """How long a request waits for the answer before it is served the copy in memory."""
-FIRST_SECONDS: Final = 0.8
+FIRST_SECONDS: Final = 0.7
 """How long a request waits when there is no copy yet."""
 BREAKER_SECONDS: Final = 5.0
 """How long Redis is left alone after it failed."""
