@@ -90,7 +90,7 @@ class Bulk(Generic[R]):
             connection.execute(self._statement, {"rows": msgspec.json.encode(some).decode()})
 
     def returning(self, connection: Connection, rows: list[R]) -> Iterable[sqlalchemy.Row[Any]]:
-        """Execute a statement that gives rows back."""
+        """Execute a statement that gives rows back, for so many rows as one statement takes."""
         return connection.execute(self._statement, {"rows": msgspec.json.encode(rows).decode()})
 
 

@@ -33,7 +33,13 @@ _TOMBSTONES = select(language_models.c.slug, language_models.c.id).where(
     language_models.c.removed_at.isnot(None)
 )
 _LISTED_MODELS = (
-    select(language_models, price_intervals.c.schedule)
+    select(
+        language_models.c.slug,
+        language_models.c.position,
+        language_models.c.document,
+        price_intervals.c.schedule,
+        language_models.c.id,
+    )
     .join(price_intervals, price_intervals.c.model_id == language_models.c.id)
     .where(price_intervals.c.valid_to.is_(None), price_intervals.c.revision_to.is_(None))
     .order_by(language_models.c.position, language_models.c.slug)
@@ -93,9 +99,8 @@ def tombstones(connection: Connection) -> dict[str, int]:
 
 def listed_models(connection: Connection) -> Iterator[LanguageModel]:
     """Read the models that upstream lists, in upstream's order, a few at a time."""
-    for row in connection.execute(_LISTED_MODELS):
-        schedule = PriceSchedule.from_json(row.schedule)
-        yield LanguageModel(row.slug, row.position, row.document.encode(), schedule, row.id)
+    for slug, position, document, schedule, row_id in connection.execute(_LISTED_MODELS):
+        yield LanguageModel(slug, position, document.encode(), PriceSchedule.from_json(schedule), row_id)
 
 
 def documents(connection: Connection) -> list[bytes]:
