@@ -19,12 +19,12 @@ from prices.database import UtcDateTime
 
 T = TypeVar("T")
 
-AT_ONCE: Final = 500
+MOST_ROWS: Final = 500
 """How many rows one statement takes, so that memory stays bounded."""
 
 
 class BulkRow(msgspec.Struct, frozen=True, array_like=True):
-    """The values of some columns of a table, named as the columns are; times are UTC."""
+    """The values of some columns of a table, named as the columns are; times must be UTC, unchecked."""
 
 
 R = TypeVar("R", bound=BulkRow)
@@ -109,5 +109,5 @@ def execute_each(connection: Connection, statement: Executable, rows: Iterable[d
 def batches(values: Iterable[T]) -> Iterator[list[T]]:
     """Cut values to what one statement takes."""
     rest = iter(values)
-    while batch := list(islice(rest, AT_ONCE)):
+    while batch := list(islice(rest, MOST_ROWS)):
         yield batch

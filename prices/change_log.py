@@ -82,4 +82,4 @@ def _began(change: Change, diff: ModelDiff) -> datetime | None:
 def _recent_changes(connection: Connection, revision: Revision, model_ids: list[int]) -> _Recent:
     """Give the newest change of each part of each model, of the last day."""
     asked = {"models": model_ids, "since": revision.at - REVERTED_WITHIN}
-    return {(told[1], told[3]): told for told in connection.execute(_RECENT, asked)}
+    return {(told.model_id, told.part): told for told in connection.execute(_RECENT, asked)}

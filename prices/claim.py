@@ -66,11 +66,15 @@ class Claim:
         A process that was stopped finds out here, before another could have taken over: the lease is
         counted from before it was asked for.
         """
+        if not self.holds():
+            raise ClaimLostError(f"claim lost: {self._lost}")
+
+    def holds(self) -> bool:
+        """Whether the claim is still there for certain."""
         unrenewed = self._clock.monotonic() - self._held_at
         if unrenewed > self._lease:
             self._lose(f"it was not renewed for {unrenewed:.0f} s")
-        if self._lost:
-            raise ClaimLostError(f"claim lost: {self._lost}")
+        return self._lost is None
 
     def renew(self) -> bool:
         """Begin the lease anew, in Redis and in the run's row; False once the claim is lost."""

@@ -198,7 +198,7 @@ revisions = Table(
 received_bodies = Table(
     "received_bodies",
     metadata,
-    # The body that the last run received and has not committed, while Redis could not keep it.
+    # The body that the last run received and has not committed, packed or as a mark: `prices.stash`.
     Column("run_id", Integer, primary_key=True, autoincrement=False),
     Column("source", Text, nullable=False),
     Column("packed", LargeBinary, nullable=False),

@@ -89,7 +89,11 @@ def _from_text(text: str) -> Price:
         raise PriceError("is a negative price")
     if not -MAX_DIGITS < amount.adjusted() < MAX_DIGITS:
         raise PriceError("is beyond any price")
-    return Price(text if set(text) <= set("0123456789.") else f"{amount:f}")
+    if not set(text) <= set("0123456789."):
+        text = f"{amount:f}"
+    if len(text) > MAX_TEXT:
+        raise PriceError("is longer than a price can be")
+    return Price(text)
 
 
 def shown(value: object) -> str:

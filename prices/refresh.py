@@ -117,7 +117,7 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
     shelf.forget()
     if not asked.given:
         asked.progress("publishing")
-        publish(services, committed.state)
+        publish(services, committed.state if claimed.holds() else None)
     done = Refresh(
         "refreshed",
         run_id=claimed.run_id,
@@ -162,7 +162,10 @@ def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) ->
     body = services.fetch(settings.upstream_url, settings.upstream_key, received)
     seconds = round(services.clock.monotonic() - began, 3)
     receipt = Received(body, fetch_seconds=seconds).receipt
-    shelf.put(claimed.run_id, None if claimed.state.is_what(receipt.digest) else body)
+    if claimed.state.is_what(receipt.digest):
+        shelf.mark(claimed.run_id, receipt.digest)
+    else:
+        shelf.put(claimed.run_id, body)
     return body, receipt
 
 

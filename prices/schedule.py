@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import starmap
 from typing import Any, TypeGuard
 
 import msgspec
@@ -23,6 +24,7 @@ REQUIRED = ("prompt", "completion")
 UNSEEN = "unseen"
 NO_DIMENSIONS = ("overrides", "discount", UNSEEN)
 MAX_KEPT = 2048
+"""How many schedules are kept by their texts: several lists of some hundred models."""
 MAX_NAME = 64
 """A longer key is no dimension that anybody prices by, and has no place in a table."""
 
@@ -109,7 +111,8 @@ class PriceSchedule(msgspec.Struct, frozen=True, gc=False):
         if self.unseen:
             whole[UNSEEN] = sorted(self.unseen)
         text = _encode(whole).decode()
-        _keep(text, self)
+        if not self.overrides:  # whose order of keys another process would read back otherwise
+            _keep(text, self)
         return text
 
     def seen_after(self, before: "PriceSchedule | None", at: datetime) -> "PriceSchedule":
@@ -156,7 +159,7 @@ def _read_pricing(pricing: Mapping[str, Any]) -> PriceSchedule:
             if key in REQUIRED and value is not None:
                 raise PriceError(f"pricing.{key}: {shown(value)} is not a price")
             continue
-        if len(key) > MAX_NAME or not key.isprintable():
+        if not _is_name(key):
             continue
         if (price := _read(f"pricing.{key}", value, key in DIMENSIONS)) is not None:
             base[key] = price
@@ -170,8 +173,8 @@ def _read_pricing(pricing: Mapping[str, Any]) -> PriceSchedule:
 def _read_back(text: str) -> PriceSchedule:
     told = _decode(text)
     unseen = frozenset(told.pop(UNSEEN, ()))
-    overrides = tuple(_parse_override(*told) for told in enumerate(told.pop("overrides", ())))
-    return PriceSchedule({name: Price.parse(text) for name, text in told.items()}, overrides, unseen)
+    overrides = tuple(starmap(_parse_override, enumerate(told.pop("overrides", ()))))
+    return PriceSchedule({name: Price.parse(price) for name, price in told.items()}, overrides, unseen)
 
 
 _kept: dict[str, PriceSchedule] = {}
@@ -179,7 +182,7 @@ _kept: dict[str, PriceSchedule] = {}
 
 
 def _keep(text: str, schedule: PriceSchedule) -> PriceSchedule:
-    if len(_kept) >= MAX_KEPT:
+    if len(_kept) >= MAX_KEPT and text not in _kept:
         _kept.clear()
     _kept[text] = schedule
     return schedule
@@ -187,6 +190,11 @@ def _keep(text: str, schedule: PriceSchedule) -> PriceSchedule:
 
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+def _is_name(key: str) -> bool:
+    """Whether a key may name a dimension."""
+    return len(key) <= MAX_NAME and key.isprintable()
 
 
 def _read(place: str, value: object, required: bool) -> Price | None:
@@ -207,7 +215,7 @@ def _parse_override(index: int, entry: object) -> Override:
         if value is None:
             continue
         required = key in DIMENSIONS
-        may_be_price = required or (key not in CONDITIONS and isinstance(value, str))
+        may_be_price = required or (key not in CONDITIONS and isinstance(value, str) and _is_name(key))
         price = _read(f"pricing.overrides[{index}].{key}", value, required) if may_be_price else None
         if price is None:
             conditions.append((key, value))

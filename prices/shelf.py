@@ -44,8 +44,12 @@ class Shelf(Protocol):
         """Give a body that is not committed yet; its receipt alone where the catalogue is what it says."""
         ...
 
-    def put(self, run_id: int, body: bytes | None) -> None:
-        """Keep a body until it is committed; None where the catalogue is what it says."""
+    def put(self, run_id: int, body: bytes) -> None:
+        """Keep a body until it is committed."""
+        ...
+
+    def mark(self, run_id: int, digest: str) -> None:
+        """Keep that a body was received which the catalogue is already."""
         ...
 
     def forget(self) -> None:
@@ -69,7 +73,10 @@ class GivenBody:
             raise PricesError(f"the catalogue is of {state.refreshed_at:%Y-%m-%d %H:%M:%S} UTC already")
         return self.received
 
-    def put(self, run_id: int, body: bytes | None) -> None:
+    def put(self, run_id: int, body: bytes) -> None:
+        """Nothing is kept."""
+
+    def mark(self, run_id: int, digest: str) -> None:
         """Nothing is kept."""
 
     def forget(self) -> None:

@@ -2,8 +2,7 @@
 
 A retry, a redelivery or the next worker uses it after a crash or a database failure. It is kept in
 Redis and in the database: either may be gone when it is wanted. It lives as long as the freshness
-window at most. Of a body that the catalogue is already only a mark is kept: until a run after the one that
-received it commits, the catalogue stays what it says.
+window at most. Of a body that the catalogue is already only a mark is kept.
 """
 
 from datetime import datetime, timedelta
@@ -11,7 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 import zstandard
 from redis import Redis
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Engine, bindparam, delete, insert, select
 
 from prices.database import DatabaseClock, reading, utc_now, writing
 from prices.errors import PricesError, RedisUnavailableError, in_full
@@ -22,17 +21,19 @@ from prices.redis_client import PAYLOAD_KEY, redis_errors
 from prices.shelf import Receipt, Received
 
 _EMPTY = delete(received_bodies)
+# A run that was superseded while it stood still must not take away what its heir received.
+_REPLACE = _EMPTY.where(received_bodies.c.run_id <= bindparam("run"))
 _KEEP = insert(received_bodies).values(received_at=DatabaseClock())
 # Two runs that put at once, one of them superseded, may leave a row each.
 _LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
 
 
-KNOWN = b"known"
-"""Stands for a body that the catalogue was already when it was received."""
+KNOWN = b"known:"
+"""Stands, with the digest after it, for a body that the catalogue was already when it was received."""
 
 
 class StashedBody(msgspec.Struct, frozen=True):
-    """A body, packed or `KNOWN`, with the run that received it and the address it came from."""
+    """A body, packed or marked as `KNOWN`, with the run that received it and the address it came from."""
 
     run_id: int
     source: str
@@ -58,10 +59,16 @@ class Stash:
         self._redis, self._engine, self._source, self._lifetime = redis, engine, source, lifetime
         self._readable = readable
 
-    def put(self, run_id: int, body: bytes | None) -> None:
-        """Keep a body, wherever it can be kept; None for one that the catalogue is already."""
-        packer = zstandard.ZstdCompressor(level=1, write_checksum=True)
-        stashed = StashedBody(run_id, self._source, KNOWN if body is None else packer.compress(body))
+    def put(self, run_id: int, body: bytes) -> None:
+        """Keep a body, wherever it can be kept."""
+        self._put(run_id, zstandard.ZstdCompressor(level=1, write_checksum=True).compress(body))
+
+    def mark(self, run_id: int, digest: str) -> None:
+        """Keep that a body was received which the catalogue is already."""
+        self._put(run_id, KNOWN + digest.encode())
+
+    def _put(self, run_id: int, packed: bytes) -> None:
+        stashed = StashedBody(run_id, self._source, packed)
         for put in (self._put_in_redis, self._put_in_database):
             try:
                 put(stashed)
@@ -81,8 +88,11 @@ class Stash:
         for stashed, at in sorted(found, key=lambda told: told[0].run_id, reverse=True):
             if stashed.source != self._source or stashed.run_id <= (state.refreshed_run_id or 0):
                 continue
-            if stashed.packed == KNOWN and state.body_digest:
-                return Receipt(at, 0.0, None, state.body_digest)
+            if stashed.packed.startswith(KNOWN):
+                digest = stashed.packed.removeprefix(KNOWN).decode("ascii", "replace")
+                if state.is_what(digest):
+                    return Receipt(at, 0.0, None, digest)
+                continue
             try:
                 return Received(zstandard.decompress(stashed.packed), at)
             except (zstandard.ZstdError, MemoryError) as error:
@@ -115,7 +125,7 @@ class Stash:
 
     def _put_in_database(self, stashed: StashedBody) -> None:
         with writing(self._engine) as connection:
-            connection.execute(_EMPTY)
+            connection.execute(_REPLACE, {"run": stashed.run_id})
             connection.execute(_KEEP, msgspec.structs.asdict(stashed))
 
     def _find_in_redis(self) -> tuple[StashedBody, datetime] | None:

@@ -57,7 +57,7 @@ STEPS: Final[dict[str, tuple[Any, str, Callable[[Step, Gate], Step]]]] = {
     "deciding": (openrouter, "_parse_row", before),
     "committing": (commit, "finish_run", after),
     "committed": (refresh, "commit", after),
-    "published": (refresh, "publish_current", after),
+    "published": (refresh, "publish_state", after),
     "releasing": (Lease, "release", before),
 }
 """Where each gate stands. Upstream itself holds who is fetching."""

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, select, update
 
 from prices import bulk
-from prices.bulk import AT_ONCE, Bulk, BulkRow
+from prices.bulk import MOST_ROWS, Bulk, BulkRow
 from prices.database import UtcDateTime, reading, writing
 
 NOON = datetime(2026, 8, 6, 12, tzinfo=UTC)
@@ -92,7 +92,7 @@ def test_a_time_arrives_and_is_stored_as_by_any_other_statement(micros: int, not
 
 
 def test_more_rows_than_one_statement_takes_arrive_in_their_order(notes: Engine) -> None:
-    rows = [Note(str(number), NOON, number) for number in range(2 * AT_ONCE + 7)]
+    rows = [Note(str(number), NOON, number) for number in range(2 * MOST_ROWS + 7)]
     assert insert(notes, *rows) == rows
 
 

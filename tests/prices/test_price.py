@@ -52,6 +52,7 @@ def test_scientific_notation_and_numbers_become_plain_text_of_the_same_value(
 HOSTILE = [
     "NaN", "sNaN", "Infinity", "-Infinity", "", " ", " 1", "1\n", "1_000", "٣", "0x10", "free", "1,5",
     "-0.000001", "-2", "1e41", "1e-41", "1e999999999", "1e-999999999", "9" * 65, "1e99999999999999999999",
+    "1.2345678901234567890123456789012345678901234567890e-39",
     True, False, None, 0.5, [], {}, "\x00", "1\x00", "\ud800",
 ]  # fmt: skip
 
@@ -73,10 +74,11 @@ def test_any_amount_survives_being_written_and_read_again(amount: Decimal) -> No
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.text(max_size=70) | JSON_VALUES)
+@given(st.text(max_size=70) | JSON_VALUES | st.builds("{}e{}".format, st.integers(), st.integers(-90, 60)))
 def test_whatever_comes_is_a_price_or_a_price_error(value: object) -> None:
     try:
         text = Price.parse(value).text
     except PriceError:
         return
     assert set(text) <= set("0123456789.-")
+    assert Price.parse(text).text == text

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
 
 from prices import queries
+from prices.commit import Committed, commit
 from prices.database import make_engine, reading, utc_now, writing
 from prices.errors import DatabaseUnavailableError
 from prices.lease import Lease, make_token
@@ -424,6 +426,26 @@ def test_a_worker_that_stood_still_while_it_fetched_commits_nothing_and_its_body
     done = refresh_prices(replace(services, fetch=quick), worker="w2")
     assert done.outcome == "refreshed"
     assert fetched == (["w1", "w2"] if while_receiving else ["w1"])
+
+
+def test_a_worker_that_stood_still_after_its_commit_asks_anew_how_fresh_the_prices_are(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = MadeClock()
+
+    def committed(*given: Any) -> Committed:
+        done = commit(*given)
+        clock.stand_still(7200)
+        with writing(services.engine) as connection:
+            connection.execute(
+                update(catalogue).values(refreshed_at=utc_now(connection) - timedelta(hours=2))
+            )
+        return done
+
+    monkeypatch.setattr("prices.refresh.commit", committed)
+    refresh_prices(replace(services, clock=clock), worker="w1")
+    left = services.settings.refresh_interval.total_seconds() * 0.9 - 7200
+    assert services.redis.pttl(FRESH_KEY) / 1000 == pytest.approx(left, abs=60)
 
 
 def test_a_failed_refresh_says_how_long_upstream_asked_to_wait(services: Services, standin: Standin) -> None:

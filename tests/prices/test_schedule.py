@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prices import schedule as kept
 from prices.changes import price_changes
 from prices.errors import PriceError
 from prices.price import Price, PriceState
@@ -226,7 +227,10 @@ def test_where_a_condition_that_cannot_be_read_decides_the_price_is_unknown(
 
 
 def read_back(parsed: PriceSchedule) -> PriceSchedule:
-    return PriceSchedule.from_json(parsed.to_json())
+    """What another process reads, which keeps nothing yet."""
+    text = parsed.to_json()
+    kept._kept.clear()
+    return PriceSchedule.from_json(text)
 
 
 @settings(deadline=None, max_examples=60)
@@ -252,6 +256,23 @@ def test_a_schedule_of_which_nothing_was_seen_can_be_stored() -> None:
     whole = {"utc_start": 0, "utc_end": 2400, "prompt": "0.000002", "completion": "0.000008"}
     hidden = schedule(whole).seen_after(None, at(12))
     assert (dict(hidden.base), read_back(hidden)) == ({}, hidden)
+
+
+def test_what_is_kept_of_a_written_schedule_is_what_another_process_reads() -> None:
+    for parsed in (schedule(image="1", audio="0.50"), schedule({"rule": {"b": 1, "a": 2}, "prompt": "1"})):
+        here = PriceSchedule.from_json(parsed.to_json())
+        there = read_back(parsed)
+        assert here == there
+        assert msgspec.json.encode([here.base, here.overrides]) == msgspec.json.encode(
+            [there.base, there.overrides]
+        )
+
+
+def test_a_name_that_no_dimension_has_is_a_condition_of_its_override() -> None:
+    odd = schedule({"a\0b": "0.5", "x" * 65: "0.5", "prompt": "1"})
+    (entry,) = odd.overrides
+    assert [name for name, _price in entry.prices] == ["prompt"]
+    assert read_back(odd) == odd
 
 
 def test_one_schedule_has_one_text_whatever_the_order_of_its_keys() -> None:

@@ -94,21 +94,22 @@ def test_only_a_body_of_a_later_run_than_the_last_committed_comes_back(
 
 def test_of_a_body_that_the_catalogue_is_already_its_receipt_comes_back(stash: Stash) -> None:
     known = replace(after(6), body_digest="d1")
-    stash.put(7, None)
+    stash.mark(7, "d1")
     receipt = stash.get(known)
     assert isinstance(receipt, Receipt)
     assert (receipt.digest, receipt.fetch_seconds, receipt.size) == ("d1", 0.0, None)
     assert receipt.at is not None
     assert abs(datetime.now(UTC) - receipt.at) < MINUTE
     assert stash.get(replace(known, refreshed_run_id=7)) is None
-    assert stash.get(after(6)) is None
+    for other in (after(6), replace(known, body_digest="d0"), replace(known, is_holding=True)):
+        assert stash.get(other) is None  # the database was set back, or holds a price now
 
 
 def test_a_mark_counts_from_when_it_was_put_and_only_for_its_source(
     redis: Redis, engine: Engine, both: Stash
 ) -> None:
     known = replace(after(6), body_digest="d1")
-    both.put(7, None)
+    both.mark(7, "d1")
     redis.pexpire(PAYLOAD_KEY, LIFETIME - 30 * MINUTE)
     receipt = both.get(known)
     assert receipt is not None
@@ -213,6 +214,14 @@ def test_what_redis_could_not_take_the_database_has(no_redis: Redis, engine: Eng
     assert body_after(stash, 6) == BODY
 
 
+def test_a_run_that_was_superseded_takes_nothing_of_its_heir_away(redis: Redis, both: Stash) -> None:
+    both.put(8, b"the heir's")
+    both.put(7, BODY)
+    assert body_after(both, 6) == b"the heir's"
+    redis.flushall()
+    assert body_after(both, 6) == b"the heir's"
+
+
 def test_an_older_body_in_redis_hides_no_later_one_in_the_database(
     both: Stash, redis: Redis, engine: Engine
 ) -> None:
@@ -242,6 +251,8 @@ GARBAGE = {
     "zstd that claims a terabyte": msgspec.msgpack.encode(
         StashedBody(7, SOURCE, bytes.fromhex("28b52ffde00000000000010000") + b"\x01\x00\x00")
     ),
+    "a mark that names nothing": msgspec.msgpack.encode(StashedBody(7, SOURCE, b"known:")),
+    "a mark that is no text": msgspec.msgpack.encode(StashedBody(7, SOURCE, b"known:\xff")),
     "a source that is no text": msgspec.msgpack.encode({"run_id": 7, "source": 1, "packed": b""}),
 }
 
