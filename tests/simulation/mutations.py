@@ -83,6 +83,11 @@ AGE = Edit(
     "return Received(zstandard.decompress(stashed.packed), at)",
     "return Received(zstandard.decompress(stashed.packed))",
 )
+AGE_OF_MARK = Edit(
+    "prices/stash.py", "return Receipt(at, 0.0, None, digest)", "return Receipt(None, 0.0, None, digest)"
+)
+MARK_DIGEST = Edit("prices/stash.py", "if state.is_what(digest):", "if True:")
+HEIRS_BODY = Edit("prices/stash.py", 'run_id <= bindparam("run"))', 'run_id <= bindparam("run") + 1_000_000)')
 AFTER = Edit("prices/stash.py", " or stashed.run_id <= (state.refreshed_run_id or 0)", "")
 FORGET = Edit("prices/refresh.py", "    shelf.forget()\n", "")
 NOTE = Edit(
@@ -135,7 +140,9 @@ MUTATIONS = (
     Mutation("the stash", (STASH,)),
     Mutation("the stash in Redis", (STASH_REDIS,)),
     Mutation("the stash in the database", (STASH_DATABASE,)),
-    Mutation("the age of a stashed body", (AGE,)),
+    Mutation("the age of a stashed body", (AGE, AGE_OF_MARK)),
+    Mutation("the digest of a mark", (MARK_DIGEST,), "tests/prices/test_stash.py"),
+    Mutation("leaving the heir's body alone", (HEIRS_BODY,), "tests/prices/test_stash.py"),
     Mutation(
         "passing over a stashed body that is committed",
         (AFTER,),
