@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import structlog
+
 from bench import claim, failover, history, peers, propagation, queue, refresh, serve, start
 from local.redis_server import find_redis_server
 from prices.settings import ROOT
@@ -42,6 +44,7 @@ def main(words: Sequence[str]) -> int:
     names = parser.parse_args(words).names
     if unknown := [name for name in names if name not in MEASUREMENTS]:
         parser.error(f"there is no measurement {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     about = _about()
     lines = list(HEAD)
     print("\n".join(lines))

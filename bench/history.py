@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import structlog
 from sqlalchemy import text
 
 import deploy_migrations
@@ -41,7 +40,6 @@ ONE = Decimal(1)
 
 def measure() -> Iterator[Row]:
     """Measure on SQLite and on PostgreSQL."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pricebeat-bench-")))
         redis = stack.enter_context(RedisServer(folder, persistent=False))

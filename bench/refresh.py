@@ -45,7 +45,6 @@ REFRESHES: Final = {
 
 def measure() -> Iterator[Row]:
     """Measure each engine with each size."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pricebeat-bench-")))
         redis = stack.enter_context(RedisServer(folder, persistent=False))
