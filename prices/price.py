@@ -16,6 +16,9 @@ MAX_TEXT = 64
 MAX_DIGITS = 40
 """More digits than any price has: bounds what a hostile exponent can unfold to."""
 
+MAX_NAME = 64
+"""A longer key is no dimension that anybody prices by, and has no place in a table."""
+
 UNITS: Mapping[str, str] = {"request": "request", "image": "image", "web_search": "search"}
 """What a dimension is priced by, where that is not a token."""
 
@@ -94,6 +97,21 @@ def _from_text(text: str) -> Price:
     if len(text) > MAX_TEXT:
         raise PriceError("is longer than a price can be")
     return Price(text)
+
+
+def is_name(key: str) -> bool:
+    """Whether a key may name a dimension."""
+    return len(key) <= MAX_NAME and key.isprintable()
+
+
+def read_price(place: str, value: object, required: bool) -> Price | None:
+    """Read what must be a price or, where it is not required, may be one."""
+    try:
+        return Price.parse(value)
+    except PriceError as error:
+        if required:
+            raise PriceError(f"{place}: {error}") from None
+        return None
 
 
 def shown(value: object) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from prices.override import CONDITIONS, Override, is_number
 from prices.price import Price
-from prices.schedule import CONDITIONS, Override, PriceSchedule, is_number
+from prices.schedule import PriceSchedule
 
 
 @dataclass(frozen=True, slots=True)

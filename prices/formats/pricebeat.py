@@ -13,9 +13,10 @@ import msgspec
 
 from prices.attributes import Attributes
 from prices.known import HeldPrice, KnownChange, KnownPrice
+from prices.override import Override
 from prices.price import UNITS, Price, PriceState, plain, times
 from prices.rates import rates_at
-from prices.schedule import Override, PriceSchedule
+from prices.schedule import PriceSchedule
 
 MILLION = Decimal(1_000_000)
 

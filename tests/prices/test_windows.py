@@ -12,9 +12,9 @@ from prices.database import reading
 from prices.guards import Guards
 from prices.language_model import LanguageModel
 from prices.openrouter import OpenRouterList, parse
+from prices.override import STALE_MINUTES
 from prices.queries import catalogue_state
 from prices.rates import rates_at
-from prices.schedule import STALE_MINUTES
 from tests.openrouter_standin import catalogue
 from tests.openrouter_standin.catalogue import ODDITIES
 from tests.openrouter_standin.moves import mirrored
