@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -13,7 +12,7 @@ from prices.changes import Change, ChangeKind
 from prices.models import price_changes
 from prices.revision import Revision
 
-_Recent = dict[tuple[int, str | None], Any]
+_Recent = dict[tuple[int, str | None], tuple[int, Change]]
 REVERTED_WITHIN = timedelta(hours=24)
 """A change that takes back one of the last so many hours names it."""
 
@@ -61,7 +60,7 @@ def write_changes(
 
 
 def _row(revision: Revision, model_id: int, diff: ModelDiff, change: Change, recent: _Recent) -> _ChangeRow:
-    last = recent.get((model_id, change.part))
+    last, earlier = recent.get((model_id, change.part), (None, None))
     return _ChangeRow(
         revision.number,
         model_id,
@@ -70,7 +69,7 @@ def _row(revision: Revision, model_id: int, diff: ModelDiff, change: Change, rec
         change.before,
         change.after,
         _began(change, diff) or revision.at,
-        last.id if last and change.undoes(last) else None,
+        last if earlier and change.undoes(earlier) else None,
     )
 
 
@@ -82,4 +81,7 @@ def _began(change: Change, diff: ModelDiff) -> datetime | None:
 def _recent_changes(connection: Connection, revision: Revision, model_ids: list[int]) -> _Recent:
     """Give the newest change of each part of each model, of the last day."""
     asked = {"models": model_ids, "since": revision.at - REVERTED_WITHIN}
-    return {(told.model_id, told.part): told for told in connection.execute(_RECENT, asked)}
+    return {
+        (model_id, part): (row_id, Change(ChangeKind(kind), part, before))
+        for row_id, model_id, kind, part, before in connection.execute(_RECENT, asked)
+    }

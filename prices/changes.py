@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from prices.attributes import Attributes
+from prices.override import Override
 from prices.price import Price
-from prices.schedule import Override, PriceSchedule
+from prices.schedule import PriceSchedule
 
 ROUNDING = Decimal("1e-6")
 """A relative move below this is noise of upstream's arithmetic, not another price."""
@@ -38,25 +39,6 @@ OVERRIDES = "overrides"
 QUIET = frozenset((ChangeKind.ROUNDING, ChangeKind.ATTRIBUTES))
 
 
-class Earlier(Protocol):
-    """What a change must tell to be undone by a later one: a `Change`, or its row."""
-
-    @property
-    def kind(self) -> str:
-        """Of which kind it is."""
-        ...
-
-    @property
-    def part(self) -> str | None:
-        """What of the model changed."""
-        ...
-
-    @property
-    def before(self) -> str | None:
-        """What that was before."""
-        ...
-
-
 class Change(msgspec.Struct, frozen=True, gc=False):
     """One change of a model: upstream's text of a price before and after, JSON of anything else.
 
@@ -68,12 +50,12 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     before: str | None = None
     after: str | None = None
 
-    def undoes(self, earlier: Earlier) -> bool:
+    def undoes(self, earlier: "Change") -> bool:
         """Whether this change takes the same thing back to what it was before an earlier one."""
         if self.part != earlier.part:
             return False
         if ChangeKind.REMOVED in (self.kind, earlier.kind):
-            return self.kind != earlier.kind
+            return self.kind is not earlier.kind
         return self.after == earlier.before or _worth(self.after) == _worth(earlier.before)
 
 

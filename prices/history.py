@@ -25,22 +25,12 @@ def prices(
     *,
     at: datetime | None = None,
     slug: str | None = None,
-) -> list[KnownPrice]:
+) -> Iterator[KnownPrice]:
     """Read what a revision says: the prices of its time, or those in force at another time.
 
     In upstream's order of that time. With `slug` the one model alone, or nothing where it was not listed.
+    Each is made when it is taken: all of a large list are as much memory again.
     """
-    return list(each_price(connection, revision, at=at, slug=slug))
-
-
-def each_price(
-    connection: Connection,
-    revision: int,
-    *,
-    at: datetime | None = None,
-    slug: str | None = None,
-) -> Iterator[KnownPrice]:
-    """Give what `prices` gives, one after the other: all of a large list are as much memory again."""
     of_one = slug is not None
     shown = revision if at is None else min(revision, revision_at(connection, at))
     asked = {"said_in": revision, "shown": shown, "at": at, "called": _called(slug)}

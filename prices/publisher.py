@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
@@ -25,9 +24,6 @@ GZIP_LEVEL, BROTLI_QUALITY, ZSTD_LEVEL = 6, 5, 6
 WORTH_THREADS = 64 * 1024
 """A body of so many bytes may be packed in all encodings side by side: each lets the others run."""
 
-_Each = Callable[[Callable[[Callable[[], bytes]], bytes], Iterable[Callable[[], bytes]]], Iterable[bytes]]
-"""How something is done with each of several: `map`, or that of a pool."""
-
 
 def stamp(state: CatalogueState, markup: Decimal) -> Stamp:
     """Name the content that a catalogue's state stands for."""
@@ -35,14 +31,15 @@ def stamp(state: CatalogueState, markup: Decimal) -> Stamp:
     return Stamp(hashlib.sha256(parts.encode()).hexdigest()[:16], state.refreshed_at)
 
 
-def pack(body: bytes, each: _Each = map) -> PublishedBody:
-    """Pack a body in each encoding; the same bytes give the same validator everywhere."""
+def pack(body: bytes, pool: ThreadPoolExecutor | None = None) -> PublishedBody:
+    """Pack a body in each encoding, in a pool side by side; equal bytes have equal validators everywhere."""
     etag = f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
     packers = (
         partial(gzip.compress, body, GZIP_LEVEL, mtime=0),
         partial(brotli.compress, body, quality=BROTLI_QUALITY),
         partial(zstandard.compress, body, ZSTD_LEVEL),
     )
+    each = pool.map if pool else map
     return PublishedBody(etag, *each(lambda packer: packer(), packers))
 
 
@@ -55,9 +52,9 @@ def make_publication(engine: Engine, markup: Decimal) -> tuple[Stamp, Publicatio
         with reading(engine) as connection:
             state = catalogue_state(connection)
             models = pool.submit(pack, openrouter.model_list(documents(connection), state.envelope))
-            prices = history.each_price(connection, state.revision)
+            prices = history.prices(connection, state.revision)
             ours = pricebeat.price_list(prices, markup, state.revision)
-        packed = pack(ours, pool.map if len(ours) >= WORTH_THREADS else map)
+        packed = pack(ours, pool if len(ours) >= WORTH_THREADS else None)
         return stamp(state, markup), Publication(state.revision, models.result(), packed)
 
 

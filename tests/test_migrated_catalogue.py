@@ -109,7 +109,7 @@ def filled(empty_database_url: str) -> Iterator[Engine]:
 def ask(engine: Engine, **other: Any) -> list[KnownPrice]:
     with reading(engine) as connection:
         revision = other.pop("revision", catalogue_state(connection).revision)
-        return history.prices(connection, revision, **other)
+        return list(history.prices(connection, revision, **other))
 
 
 def prompts(prices: list[KnownPrice]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -48,7 +49,7 @@ def said(body: bytes) -> dict[str, dict[str, str]]:
     }
 
 
-def told(prices: list[KnownPrice], at: datetime) -> dict[str, dict[str, str]]:
+def told(prices: Iterable[KnownPrice], at: datetime) -> dict[str, dict[str, str]]:
     """The same of an answer: what was in force at a time."""
     return {
         price.slug: {

@@ -71,7 +71,7 @@ def prompts(prices: list[KnownPrice]) -> dict[str, str]:
 def ask(engine: Engine, revision: int | None = None, **other: Any) -> list[KnownPrice]:
     with reading(engine) as connection:
         newest = catalogue_state(connection).revision
-        return history.prices(connection, revision or newest, **other)
+        return list(history.prices(connection, revision or newest, **other))
 
 
 def in_order(prices: dict[str, str]) -> list[tuple[str, str]]:

@@ -171,7 +171,7 @@ def test_at_any_time_the_price_is_that_of_the_body_in_force_and_every_revision_s
                 commit(engine, started(engine), parse(received), Received(received, at).receipt, guards)
                 with reading(engine) as connection:
                     revision = catalogue_state(connection).revision
-                    said[revision] = history.prices(connection, revision)
+                    said[revision] = list(history.prices(connection, revision))
 
         with reading(engine) as connection:
             newest = catalogue_state(connection).revision
@@ -184,7 +184,7 @@ def test_at_any_time_the_price_is_that_of_the_body_in_force_and_every_revision_s
                         schedule = PriceSchedule.parse(row["pricing"])
                         assert not price_changes(known[row["id"]].schedule, schedule)
             for revision, prices in said.items():
-                assert history.prices(connection, revision) == prices
+                assert list(history.prices(connection, revision)) == prices
             changes = history.changes(connection, since=0, limit=1000, kinds=frozenset(ChangeKind))
             assert [change.cursor for change in changes] == sorted({change.cursor for change in changes})
 

@@ -54,7 +54,7 @@ def document(engine: Engine, slug: str) -> Any:
 def prompt_at(engine: Engine, slug: str, hours: float, revision: int | None = None) -> str | None:
     with reading(engine) as connection:
         revision = revision or catalogue_state(connection).revision
-        found = history.prices(connection, revision, at=NOON + hours * HOUR, slug=slug)
+        found = list(history.prices(connection, revision, at=NOON + hours * HOUR, slug=slug))
     return found[0].schedule.base["prompt"].text if found else None
 
 

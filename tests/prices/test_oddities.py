@@ -226,6 +226,15 @@ def test_what_was_never_seen_of_a_row_costs_no_price(oddity: str, engine: Engine
     }
 
 
+def test_a_nul_in_the_name_of_an_overrides_key_reaches_no_table(engine: Engine) -> None:
+    def told(odd: str) -> Any:
+        entry = {"min_prompt_tokens": 1000, "prompt": "2", "a\x00b": odd}
+        return model("a/known", "1", "1", pricing={"overrides": [entry]})
+
+    counts, found = heard(engine, [told("0.5")], [told("0")])
+    assert (counts.held, found) == (0, {("schedule", "overrides"): 1})
+
+
 def test_a_model_that_is_listed_twice_costs_what_is_said_first(engine: Engine) -> None:
     counts, found = heard(engine, [KNOWN], [model("a/known", "2", "1"), model("a/known", "3", "1")])
     assert (counts.skipped_rows, counts.models, found) == (1, 1, {("raised", "prompt"): 1})

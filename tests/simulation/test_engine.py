@@ -73,7 +73,7 @@ def live(engine: Any) -> list[Any]:
     ]
     with reading(engine) as connection:
         told += [queries.catalogue_state(connection), list(queries.listed_models(connection))]
-        told += [history.prices(connection, 3), history.prices(connection, 1)]
+        told += [list(history.prices(connection, 3)), list(history.prices(connection, 1))]
         told += [queries.tombstones(connection), queries.describe_run(queries.last_run(connection))]
     return told
 

@@ -86,7 +86,7 @@ def _past(
     connection: Connection, model: str, at: datetime | None, revision: int | None
 ) -> tuple[PriceSchedule, int, datetime]:
     said_by = answering_revision(connection, at, revision)
-    known = history.prices(connection, said_by, at=at, slug=model)
-    if not known:
+    known = next(history.prices(connection, said_by, at=at, slug=model), None)
+    if known is None:
         raise NotFound(f"{model[:80]!r} was not listed then")
-    return known[0].schedule, said_by, at or utc_now(connection)
+    return known.schedule, said_by, at or utc_now(connection)

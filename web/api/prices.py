@@ -75,7 +75,7 @@ def _past(slug: str | None) -> tuple[datetime | None, int, list[KnownPrice]]:
 
     def past(connection: Connection) -> tuple[datetime | None, int, list[KnownPrice]]:
         revision = answering_revision(connection, at, named)
-        return at, revision, history.prices(connection, revision, at=at, slug=slug)
+        return at, revision, list(history.prices(connection, revision, at=at, slug=slug))
 
     return ask(past)
 
