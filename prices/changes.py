@@ -1,6 +1,7 @@
 """Pure: what changed between two states of a model, and of which kind each change is."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -14,6 +15,9 @@ from prices.schedule import PriceSchedule
 
 ROUNDING = Decimal("1e-6")
 """A relative move below this is noise of upstream's arithmetic, not another price."""
+
+REVERTED_WITHIN = timedelta(hours=24)
+"""A change that takes back one of the last so many hours names it."""
 
 
 class ChangeKind(StrEnum):

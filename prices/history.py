@@ -7,6 +7,7 @@ revision said and always will, both together for what that revision said was in 
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
+from itertools import groupby, zip_longest
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from sqlalchemy import Connection
 
 from prices import bitemporal
 from prices.attributes import Attributes
-from prices.changes import ChangeKind
+from prices.changes import REVERTED_WITHIN, Change, ChangeKind
 from prices.known import HeldPrice, KnownChange, KnownPrice
 from prices.schedule import PriceSchedule
 
@@ -44,7 +45,7 @@ def prices(
             PriceSchedule.from_json(told.schedule),
             told.valid_from,
             told.valid_to,
-            told.revision_from,
+            max(told.revision_from, told.ended_in or 0),
             held.get(told.id),
         )
         for told in sorted(rows, key=lambda told: (order.get(told.id, len(order)), told.slug))
@@ -58,16 +59,19 @@ def revision_at(connection: Connection, at: datetime) -> int:
 
 def intervals(connection: Connection, slug: str) -> list[KnownPrice]:
     """Read all that is known today of a model's prices, the earliest first; nothing for an unknown model."""
+    told = connection.execute(bitemporal.BEGINNINGS, {"called": _called(slug)})
+    of_a_time = [list(words) for _began, words in groupby(told, key=lambda word: word.valid_from)]
     return [
         KnownPrice(
             slug,
-            _attributes(slug, told.attributes, told.document),
-            PriceSchedule.from_json(told.schedule),
-            told.valid_from,
-            told.valid_to,
-            told.revision_from,
+            _attributes(slug, word.attributes, word.document),
+            PriceSchedule.from_json(word.schedule),
+            word.valid_from,
+            following[0].valid_from if following else None,
+            max(word.revision_from, following[0].revision_from) if following else word.revision_from,
         )
-        for told in connection.execute(bitemporal.INTERVALS, {"called": _called(slug)})
+        for (*_, word), following in zip_longest(of_a_time, of_a_time[1:])
+        if word.schedule
     ]
 
 
@@ -89,10 +93,19 @@ def changes(
             told.after,
             told.at,
             told.revision,
-            told.reverts,
+            _reverts(told),
         )
         for told in connection.execute(bitemporal.changes(of_one=slug is not None), asked)
     ]
+
+
+def _reverts(told: Any) -> int | None:
+    """Name the change of the same thing before one, where it was of the last day and this one undoes it."""
+    if told.earlier_id is None or told.at - told.earlier_at >= REVERTED_WITHIN:
+        return None
+    change = Change(ChangeKind(told.kind), told.part, told.before, told.after)
+    earlier = Change(ChangeKind(told.earlier_kind), told.part, told.earlier_before)
+    return told.earlier_id if change.undoes(earlier) else None
 
 
 def _attributes(slug: str, told: str | None, document: str) -> Attributes:

@@ -1,8 +1,8 @@
 """The tables. Alembic's migrations make them; this is what the code knows of them.
 
 Prices are kept as text, because SQLite has no exact numbers. Bodies of models are kept as upstream
-sent them. An interval carries when it was valid and in which revisions it was our knowledge, in the
-style of SQL:2011's bitemporal tables.
+sent them. A price carries since when it was valid and since which revision it was our knowledge, in the
+style of SQL:2011's bitemporal tables; both ends follow from what comes after.
 """
 
 from sqlalchemy import (
@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from prices.database import UtcDateTime
 
-SCHEMA_HEAD = "20261121_02"
+SCHEMA_HEAD = "20261122_03"
 """The migration whose tables these are; a test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -104,30 +104,20 @@ language_models = Table(
     Column("removed_at", UtcDateTime),
 )
 
-price_intervals = Table(
-    "price_intervals",
+# A price by its beginning: it was in force from then on, until the next of the model began, and was known so
+# from a revision on, until one that said something else of the same time. So no row is ever written to again,
+# and no two prices of a model can be in force at one time in one revision.
+dated_prices = Table(
+    "dated_prices",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("model_id", Integer, ForeignKey("language_models.id"), nullable=False),
-    Column("schedule", Text, nullable=False),
-    # The time in which the price was in force, [valid_from, valid_to), open while it still is.
+    # Null where the model was not listed from then on.
+    Column("schedule", Text),
     Column("valid_from", UtcDateTime, nullable=False),
-    Column("valid_to", UtcDateTime),
-    # The revisions in which we knew it so, [revision_from, revision_to), open while we still do.
     Column("revision_from", Integer, nullable=False),
-    Column("revision_to", Integer),
-    Index("ix_price_intervals_model_id", "model_id", "valid_from"),
-    Index(
-        "uq_price_intervals_current",
-        "model_id",
-        unique=True,
-        sqlite_where=text("valid_to IS NULL AND revision_to IS NULL"),
-        postgresql_where=text("valid_to IS NULL AND revision_to IS NULL"),
-    ),
+    Index("uq_dated_prices_model_id", "model_id", "valid_from", "revision_from", unique=True),
 )
-
-# Of one model no two intervals overlap both in validity and in revisions: on PostgreSQL an exclusion
-# constraint sees to that, on SQLite a trigger.
 
 model_attributes = Table(
     "model_attributes",
@@ -155,10 +145,9 @@ price_changes = Table(
     # Upstream's text of a price, JSON of anything else.
     Column("before", Text),
     Column("after", Text),
-    # Since when the new value holds, and the earlier change that this one undoes.
+    # Since when the new value holds.
     Column("at", UtcDateTime, nullable=False),
-    Column("reverts", Integer),
-    Index("ix_price_changes_model_id", "model_id", "at"),
+    Index("ix_price_changes_model_id", "model_id", "id"),
     sqlite_autoincrement=True,
 )
 

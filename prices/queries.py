@@ -15,9 +15,9 @@ from prices.language_model import LanguageModel
 from prices.models import (
     SCHEMA_HEAD,
     catalogue,
+    dated_prices,
     language_models,
     price_holds,
-    price_intervals,
     refresh_runs,
 )
 from prices.schedule import PriceSchedule
@@ -32,16 +32,22 @@ _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
 _TOMBSTONES = select(language_models.c.slug, language_models.c.id).where(
     language_models.c.removed_at.isnot(None)
 )
+_CURRENT_PRICE = (
+    select(dated_prices.c.schedule)
+    .where(dated_prices.c.model_id == language_models.c.id)
+    .order_by(dated_prices.c.valid_from.desc(), dated_prices.c.revision_from.desc())
+    .limit(1)
+    .scalar_subquery()
+)
 _LISTED_MODELS = (
     select(
         language_models.c.slug,
         language_models.c.position,
         language_models.c.document,
-        price_intervals.c.schedule,
+        _CURRENT_PRICE,
         language_models.c.id,
     )
-    .join(price_intervals, price_intervals.c.model_id == language_models.c.id)
-    .where(price_intervals.c.valid_to.is_(None), price_intervals.c.revision_to.is_(None))
+    .where(language_models.c.removed_at.is_(None))
     .order_by(language_models.c.position, language_models.c.slug)
     .execution_options(yield_per=AT_ONCE)
 )

@@ -10,7 +10,7 @@ from prices import bulk
 from prices.bulk import Bulk, BulkRow, batches, execute_each
 from prices.catalogue_diff import CatalogueDiff, Hold, ModelDiff
 from prices.change_log import write_changes
-from prices.intervals import write_attributes, write_intervals
+from prices.knowledge import write_attributes, write_prices
 from prices.models import language_models, price_holds, revisions
 from prices.revision import Revision
 
@@ -75,7 +75,7 @@ def record(connection: Connection, revision: Revision, diff: CatalogueDiff) -> N
         "listing": _new_listing(connection),
     }
     connection.execute(_REVISE, row)
-    write_intervals(connection, revision, diff.models, ids)
+    write_prices(connection, revision, diff.models, ids)
     write_attributes(connection, revision, diff.models, ids)
     write_changes(connection, revision, diff.models, ids)
     _resolve_holds(connection, revision, diff.confirmed, "confirmed")

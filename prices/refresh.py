@@ -15,6 +15,7 @@ from prices.guards import Guards
 from prices.logs import bind_context, log
 from prices.openrouter import OpenRouterList, parse
 from prices.outcome import Refresh, RefreshFailedError
+from prices.packing import PackedAhead, pack_ahead
 from prices.publisher import publish_current, publish_state
 from prices.queries import CatalogueState
 from prices.runs import ABANDONED, Fresh, finish_run
@@ -88,12 +89,14 @@ def refresh_prices(
 def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Refresh:
     """Fetch, decide, commit and publish under a claim; close the run's row whatever happens."""
     shelf = GivenBody(asked.given) if asked.given else _stash(services, claimed, asked)
-    receipt = None
+    receipt, ahead = None, None
     try:
         body, receipt = _receive(services, shelf, claimed, asked)
         asked.progress("deciding")
         listed = None if claimed.state.is_what(receipt.digest) else _parse(body, shelf)
         del body  # a large list is there once in memory, not twice
+        if listed and not asked.given:
+            ahead = pack_ahead(listed)
         asked.progress("committing")
         claimed.check()
         if listed is None:
@@ -117,7 +120,7 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
     shelf.forget()
     if not asked.given:
         asked.progress("publishing")
-        publish(services, committed.state if claimed.holds() else None)
+        publish(services, committed.state if claimed.holds() else None, ahead)
     done = Refresh(
         "refreshed",
         run_id=claimed.run_id,
@@ -180,16 +183,18 @@ def _parse(body: bytes, shelf: Shelf) -> OpenRouterList:
     return listed
 
 
-def publish(services: Services, state: CatalogueState | None = None) -> None:
+def publish(
+    services: Services, state: CatalogueState | None = None, ahead: PackedAhead | None = None
+) -> None:
     """Publish what is committed; what cannot be published now is made good by the next run or reader.
 
-    `state` is what the catalogue is, where that is known.
+    `state` is what the catalogue is, where that is known, `ahead` what was packed meanwhile.
     """
     try:
         if state is None:
             publish_current(services.redis, services.engine, services.settings)
         else:
-            publish_state(services.redis, services.engine, services.settings, state)
+            publish_state(services.redis, services.engine, services.settings, state, ahead)
     except PricesError as error:
         log.warning("The catalogue could not be published", reason=in_full(error))
 

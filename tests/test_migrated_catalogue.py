@@ -1,4 +1,4 @@
-"""A catalogue that the first release filled goes on under the second, and under both at once."""
+"""A catalogue that an earlier release filled goes on under this one, and back."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import Engine, Table, inspect, select, update
+from alembic.migration import MigrationContext
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, inspect, select, update
 
 import deploy_migrations
 from prices import history
 from prices.changes import ChangeKind
-from prices.database import make_engine, reading, writing
+from prices.database import UtcDateTime, make_engine, reading, writing
+from prices.errors import SchemaBehindError
 from prices.history import KnownPrice
-from prices.models import catalogue, language_models, price_intervals, refresh_runs, revisions
+from prices.models import SCHEMA_HEAD, catalogue, language_models, refresh_runs, revisions
 from prices.queries import catalogue_state
 from prices.settings import Settings
 from tests.prices.ledger import fill
@@ -22,6 +24,19 @@ from tests.prices.lists import listed, model
 DAY = timedelta(days=1)
 BEGIN = datetime(2026, 8, 1, tzinfo=UTC)
 FIRST, SECOND = "20261121_01", "20261121_02"
+
+price_intervals = Table(
+    "price_intervals",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("model_id", Integer),
+    Column("schedule", Text),
+    Column("valid_from", UtcDateTime),
+    Column("valid_to", UtcDateTime),
+    Column("revision_from", Integer),
+    Column("revision_to", Integer),
+)
+"""Where the first two releases kept prices."""
 
 ONE = model("a/one", prompt="0.000002", architecture={"input_modalities": ["text", "image"]})
 TWO = model("b/two", name="Zwei", context_length=8192)
@@ -34,12 +49,8 @@ def migrate(engine: Engine, to: str) -> None:
     config = deploy_migrations._config()
     with writing(engine) as connection:
         config.attributes["connection"] = connection
-        way = (
-            command.upgrade
-            if to == SECOND or not inspect(connection).get_table_names()
-            else command.downgrade
-        )
-        way(config, to)
+        current = MigrationContext.configure(connection).get_current_revision()
+        (command.upgrade if (current or "") < to else command.downgrade)(config, to)
 
 
 def write(engine: Engine, table: Table, *rows: dict[str, Any]) -> None:
@@ -127,14 +138,14 @@ def check_the_first_two_revisions(engine: Engine) -> None:
 
 
 def test_all_that_the_first_release_knew_can_be_asked_for_in_upstreams_order(filled: Engine) -> None:
-    migrate(filled, SECOND)
+    migrate(filled, SCHEMA_HEAD)
     check_the_first_two_revisions(filled)
     (one,) = ask(filled, slug="a/one")
     assert one.attributes.inputs == ("text", "image")
 
 
 def test_history_goes_on_where_the_first_release_left_it(filled: Engine) -> None:
-    migrate(filled, SECOND)
+    migrate(filled, SCHEMA_HEAD)
     dearer = model("a/one", prompt="0.000003", architecture={"input_modalities": ["text"]})
     counts = fill(filled, THREE, dearer, TWO, at=BEGIN + 2 * DAY)
     assert (counts.revision, counts.changes) == (3, 2)
@@ -150,50 +161,128 @@ def test_history_goes_on_where_the_first_release_left_it(filled: Engine) -> None
 
 
 def test_the_same_list_again_is_no_change_after_the_migration(filled: Engine) -> None:
-    migrate(filled, SECOND)
+    migrate(filled, SCHEMA_HEAD)
     counts = fill(filled, *NEWEST, at=BEGIN + 2 * DAY)
     assert (counts.revision, counts.changes) == (2, 0)
 
 
 def content(engine: Engine) -> list[list[Any]]:
-    """What both releases keep."""
-    known = (refresh_runs, language_models, price_intervals)
+    """What all releases keep alike, and all that can be asked of the past."""
     with reading(engine) as connection:
-        return [list(connection.execute(select(table).order_by(table.c.id))) for table in known]
+        kept = [list(connection.execute(select(table))) for table in (refresh_runs, language_models)]
+        newest = catalogue_state(connection).revision
+        said = [list(history.prices(connection, number)) for number in range(1, newest + 1)]
+        slugs = connection.scalars(select(language_models.c.slug)).all()
+        return [*kept, *said, *(history.intervals(connection, slug) for slug in slugs)]
 
 
 def test_back_to_the_first_release_and_up_again_loses_no_price(filled: Engine) -> None:
-    migrate(filled, SECOND)
+    migrate(filled, SCHEMA_HEAD)
     fill(filled, ONE, THREE, TWO, at=BEGIN + 2 * DAY)
-    before = content(filled)
+    before = content(filled)[2:]
     migrate(filled, FIRST)
     with filled.connect() as connection:
         kept = set(inspect(connection).get_table_names())
-    assert not kept & {"price_holds", "price_changes", "model_attributes"}
-    assert content(filled) == before
+    assert not kept & {"price_holds", "price_changes", "model_attributes", "dated_prices"}
 
-    migrate(filled, SECOND)
-    assert content(filled) == before
+    migrate(filled, SCHEMA_HEAD)
+    assert prices_of(content(filled)[2:]) == prices_of(before)
     assert [slug for slug, _prompt in prompts(ask(filled))] == ["a/one", "c/three", "b/two"]
     assert fill(filled, ONE, THREE, at=BEGIN + 3 * DAY).changes == 1
 
 
-def test_what_the_first_release_still_commits_beside_the_second_is_served_and_goes_on(filled: Engine) -> None:
-    migrate(filled, SECOND)
-    new = model("d/new", name="Neu", prompt="0.5")
-    at = BEGIN + 2 * DAY
-    write(filled, refresh_runs, run(at))
-    write(filled, language_models, row_of(new, 2))
-    write(filled, price_intervals, interval(new, 4, (2, None), (3, None)))
-    write(filled, revisions, {"revision": 3, "run_id": 3, "committed_at": at, "changes": 1})
-    with writing(filled) as connection:
-        connection.execute(update(catalogue).values(fence=3, revision=3, refreshed_run_id=3, refreshed_at=at))
+def prices_of(lists: list[list[KnownPrice]]) -> list[list[Any]]:
+    """What cannot be lost; what the first release did not keep is what a model was, and its place."""
+    return [
+        sorted((one.slug, one.schedule.to_json(), one.valid_from, one.valid_to, one.revision) for one in some)
+        for some in lists
+    ]
 
-    assert prompts(ask(filled)) == [("b/two", "0.000001"), ("a/one", "0.000002"), ("d/new", "0.5")]
-    (told,) = ask(filled, slug="d/new")
-    with reading(filled) as connection:
-        (only,) = history.intervals(connection, "d/new")
-    assert told.attributes.name == only.attributes.name == "Neu"
-    assert fill(filled, *NEWEST, new | {"name": "Anders"}, at=BEGIN + 3 * DAY).revision == 4
-    (told,) = ask(filled, slug="d/new")
-    assert told.attributes.name == "Anders"
+
+STORIES: dict[str, list[tuple[str | None, tuple[int, int | None], tuple[int, int | None]]]] = {
+    "never moved": [("1", (0, None), (1, None))],
+    "moved twice": [
+        ("1", (0, None), (1, 2)),
+        ("1", (0, 1), (2, None)),
+        ("2", (1, None), (2, 4)),
+        ("2", (1, 3), (4, None)),
+        ("3", (3, None), (4, None)),
+    ],
+    "went": [("1", (0, None), (1, 3)), ("1", (0, 2), (3, None))],
+    "went and came back": [
+        ("1", (0, None), (1, 2)),
+        ("1", (0, 1), (2, None)),
+        ("1", (3, None), (4, None)),
+    ],
+    "learned, then moved": [
+        ("1", (0, None), (1, 2)),
+        ("2", (0, None), (2, 4)),
+        ("2", (0, 3), (4, None)),
+        ("3", (3, None), (4, None)),
+    ],
+    "moved at the same time again": [
+        ("1", (0, None), (1, 2)),
+        ("1", (0, 1), (2, None)),
+        ("2", (1, None), (2, 3)),
+        ("3", (1, None), (3, None)),
+    ],
+    "went when it moved": [
+        ("1", (0, None), (1, 2)),
+        ("1", (0, 1), (2, None)),
+        ("2", (1, None), (2, 3)),
+    ],
+}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_every_interval_of_the_second_release_is_told_by_this_one_and_goes_back(
+    story: str, filled: Engine
+) -> None:
+    migrate(filled, SECOND)
+    told = [interval(model("d/it", prompt=prompt), 4, *ranges) for prompt, *ranges in STORIES[story]]
+    write(filled, language_models, row_of(model("d/it"), 2))
+    write(filled, price_intervals, *told)
+    before = intervals(filled)
+    migrate(filled, SCHEMA_HEAD)
+    for revision in range(1, 5):
+        for hours in (12, 36, 60, 84):
+            at = BEGIN + timedelta(hours=hours)
+            assert asked(filled, revision, at) == known(told, revision, at)
+    migrate(filled, SECOND)
+    assert intervals(filled) == before
+    migrate(filled, SCHEMA_HEAD)
+    assert asked(filled, 4, BEGIN) == known(told, 4, BEGIN)
+
+
+def intervals(engine: Engine) -> list[Any]:
+    """Every interval, without its number."""
+    with reading(engine) as connection:
+        rows = connection.execute(select(price_intervals)).all()
+    return sorted((tuple(row)[1:] for row in rows), key=str)
+
+
+def asked(engine: Engine, revision: int, at: datetime) -> list[Any]:
+    return [
+        (one.schedule.to_json(), one.valid_from, one.valid_to, one.revision)
+        for one in ask(engine, revision=revision, at=at, slug="d/it")
+    ]
+
+
+def known(intervals: list[dict[str, Any]], revision: int, at: datetime) -> list[Any]:
+    """Ask the intervals themselves."""
+    return [
+        (one["schedule"], one["valid_from"], one["valid_to"], one["revision_from"])
+        for one in intervals
+        if one["valid_from"] <= at
+        and (one["valid_to"] is None or at < one["valid_to"])
+        and one["revision_from"] <= revision
+        and (one["revision_to"] is None or revision < one["revision_to"])
+    ]
+
+
+def test_what_the_release_before_still_writes_beside_this_one_fails_whole(filled: Engine) -> None:
+    migrate(filled, SCHEMA_HEAD)
+    before = content(filled)
+    with pytest.raises(SchemaBehindError):
+        write(filled, price_intervals, interval(ONE, 1, (2, None), (3, None)))
+    assert content(filled) == before

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from prices.database import reading
-from prices.models import catalogue, language_models, price_intervals, refresh_runs, revisions
+from prices.models import catalogue, dated_prices, language_models, refresh_runs, revisions
 from prices.publication import Publication, read_publication
 from prices.publisher import make_publication
 from prices.services import Services
 
-TABLES = (catalogue, language_models, price_intervals, revisions)
+TABLES = (catalogue, dated_prices, language_models, revisions)
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,14 @@ def assert_history_is_whole(connection: Connection) -> None:
     numbers = range(1, last + 1)
     assert [tuple(row) for row in origins] == [(number, number, "refreshed") for number in numbers]
     known = connection.execute(
-        select(price_intervals)
-        .where(price_intervals.c.revision_to.is_(None))
-        .order_by(price_intervals.c.model_id, price_intervals.c.valid_from)
+        select(dated_prices).order_by(dated_prices.c.model_id, dated_prices.c.id)
     ).all()
     assert {row.revision_from for row in known} <= set(numbers)
     for one, following in pairwise(known):
         if one.model_id == following.model_id:
-            assert one.valid_to is not None
-            assert one.valid_from < one.valid_to <= following.valid_from
+            assert one.valid_from <= following.valid_from
+            assert one.revision_from < following.revision_from
+            assert one.schedule != following.schedule
 
 
 def first_slug(services: Services) -> str:
@@ -79,10 +78,10 @@ def first_slug(services: Services) -> str:
 def schedules_ever(services: Services, slug: str) -> list[str]:
     """Every schedule that a model ever had."""
     query = (
-        select(price_intervals.c.schedule)
-        .join_from(price_intervals, language_models, price_intervals.c.model_id == language_models.c.id)
-        .where(language_models.c.slug == slug)
-        .order_by(price_intervals.c.id)
+        select(dated_prices.c.schedule)
+        .join_from(dated_prices, language_models, dated_prices.c.model_id == language_models.c.id)
+        .where(language_models.c.slug == slug, dated_prices.c.schedule.isnot(None))
+        .order_by(dated_prices.c.id)
     )
     with reading(services.engine) as connection:
         return list(connection.scalars(query))

@@ -65,7 +65,7 @@ def emptied(request: pytest.FixtureRequest, folder: Path) -> str:
     with writing(engine) as connection:
         connection.execute(
             text(
-                "TRUNCATE price_holds, price_changes, model_attributes, revisions, price_intervals,"
+                "TRUNCATE price_holds, price_changes, model_attributes, revisions, dated_prices,"
                 " language_models, refresh_runs, received_bodies RESTART IDENTITY"
             )
         )

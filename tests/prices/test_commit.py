@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, func, select, update
 
-from prices import queries
+from prices import history, queries
 from prices.commit import MAX_NAMED_ROWS, commit
 from prices.database import reading, utc_now, writing
 from prices.errors import ClaimLostError, DatabaseUnavailableError
 from prices.models import (
     catalogue,
+    dated_prices,
     language_models,
     metadata,
     model_attributes,
     price_changes,
     price_holds,
-    price_intervals,
     received_bodies,
     refresh_runs,
     revisions,
@@ -31,7 +31,7 @@ from tests.prices.ledger import LEASE, ago, fill, started
 from tests.prices.lists import body, model
 
 CONTENT = (
-    *(catalogue, language_models, price_intervals, revisions, received_bodies),
+    *(catalogue, language_models, dated_prices, revisions, received_bodies),
     *(model_attributes, price_changes, price_holds),
 )
 
@@ -85,7 +85,7 @@ def test_an_edit_is_a_revision_without_changes_and_without_an_interval(engine: E
     counts = fill(engine, model("a/one", name="Uno"))
     assert (counts.revision, counts.changes) == (2, 0)
     with reading(engine) as connection:
-        assert connection.scalar(select(func.count()).select_from(price_intervals)) == 1
+        assert connection.scalar(select(func.count()).select_from(dated_prices)) == 1
         (current,) = queries.listed_models(connection)
     assert json.loads(current.document)["name"] == "Uno"
 
@@ -136,7 +136,7 @@ def test_a_run_that_was_closed_by_another_writes_nothing(engine: Engine) -> None
 
 
 @pytest.mark.parametrize(
-    "table", ["language_models", "price_intervals", "revisions", "catalogue", "refresh_runs"]
+    "table", ["language_models", "dated_prices", "revisions", "catalogue", "refresh_runs"]
 )
 def test_a_commit_that_fails_partway_leaves_nothing(table: str, engine: Engine) -> None:
     fill(engine, model("a/one"), model("a/gone"))
@@ -168,14 +168,9 @@ def test_a_model_that_left_and_came_back_keeps_its_row_and_its_history(engine: E
     with reading(engine) as connection:
         assert connection.scalar(select(func.count()).select_from(language_models)) == 2
         assert queries.tombstones(connection) == {}
-        rows = connection.execute(
-            select(price_intervals)
-            .join(language_models)
-            .where(language_models.c.slug == "a/b", price_intervals.c.revision_to.is_(None))
-            .order_by(price_intervals.c.id)
-        ).all()
-    ended, current = rows
-    assert json.loads(ended.schedule)["prompt"] == "1"
+        ended, current = history.intervals(connection, "a/b")
+    assert ended.schedule.base["prompt"].text == "1"
+    assert ended.valid_to
     assert ended.valid_from <= ended.valid_to <= current.valid_from
     assert current.valid_to is None
 
@@ -198,7 +193,7 @@ def test_a_body_is_confirmed_and_valid_from_when_it_was_received(engine: Engine)
     fill(engine, model("a/one"), at=received_at)
     with reading(engine) as connection:
         state = queries.catalogue_state(connection)
-        (current,) = connection.execute(select(price_intervals)).all()
+        (current,) = connection.execute(select(dated_prices)).all()
         (known,) = connection.execute(select(revisions)).all()
     assert state.refreshed_at == current.valid_from == known.committed_at == received_at
 
@@ -207,11 +202,9 @@ def test_a_body_that_waited_never_begins_before_the_last_revision(engine: Engine
     fill(engine, model("a/one", prompt="1"))
     fill(engine, model("a/one", prompt="2"), at=ago(engine, timedelta(hours=1)))
     with reading(engine) as connection:
-        rows = connection.execute(
-            select(price_intervals).where(price_intervals.c.revision_to.is_(None))
-        ).all()
+        (current,) = history.intervals(connection, "a/one")
         times = connection.scalars(select(revisions.c.committed_at).order_by(revisions.c.revision)).all()
-    assert all(row.valid_to is None or row.valid_from <= row.valid_to for row in rows)
+    assert (current.schedule.base["prompt"].text, current.valid_from) == ("2", times[0])
     assert times == sorted(times)
 
 

@@ -13,6 +13,7 @@ from redis import Redis
 
 from prices import publication, publisher
 from prices.errors import RedisUnavailableError
+from prices.packing import pack
 from prices.publication import (
     Publication,
     Stamp,
@@ -21,7 +22,7 @@ from prices.publication import (
     read_publication,
     read_stamp,
 )
-from prices.publisher import make_publication, pack, publish_current
+from prices.publisher import make_publication, publish_current
 from prices.redis_client import SNAPSHOT_KEY
 from prices.services import Services
 from tests.prices.ledger import fill

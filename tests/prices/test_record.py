@@ -9,16 +9,15 @@ from sqlalchemy import Engine, Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from prices import history
-from prices.change_log import REVERTED_WITHIN
-from prices.changes import ChangeKind
+from prices.changes import REVERTED_WITHIN, ChangeKind
 from prices.database import reading, writing
 from prices.guards import Guards
 from prices.models import (
+    dated_prices,
     language_models,
     model_attributes,
     price_changes,
     price_holds,
-    price_intervals,
     revisions,
 )
 from prices.rates import rates_at
@@ -42,7 +41,7 @@ def rows(engine: Engine, table: Table) -> list[dict[str, Any]]:
 # Nothing that was said is overwritten
 
 LASTING = {
-    price_intervals: {"revision_to"},
+    dated_prices: set[str](),
     model_attributes: {"revision_to"},
     price_holds: {"revision_to", "resolution"},
     price_changes: set[str](),
@@ -73,26 +72,20 @@ def test_later_revisions_change_nothing_of_a_row_but_where_it_ends(engine: Engin
     assert all(seen.values())  # or nothing was looked at
 
 
-def test_a_price_that_moves_ends_in_what_is_known_now_and_stays_open_in_what_was_known(
-    engine: Engine,
-) -> None:
-    fill(engine, model("a/one", prompt=1), at=day(1))
-    fill(engine, model("a/one", prompt=2), at=day(2))
+def test_a_price_that_moves_begins_again_and_one_that_goes_ends(engine: Engine) -> None:
+    fill(engine, model("a/one", prompt=1), model("a/stays"), at=day(1))
+    fill(engine, model("a/one", prompt=2), model("a/stays"), at=day(2))
+    fill(engine, model("a/stays"), at=day(3))
     told = [
         (
-            msgspec.json.decode(row["schedule"])["prompt"],
+            row["schedule"] and msgspec.json.decode(row["schedule"])["prompt"],
             row["valid_from"],
-            row["valid_to"],
             row["revision_from"],
-            row["revision_to"],
         )
-        for row in rows(engine, price_intervals)
+        for row in rows(engine, dated_prices)
+        if row["model_id"] == 1
     ]
-    assert told == [
-        ("1", day(1), None, 1, 2),
-        ("1", day(1), day(2), 2, None),
-        ("2", day(2), None, 2, None),
-    ]
+    assert told == [("1", day(1), 1), ("2", day(2), 2), (None, day(3), 3)]
 
 
 def test_a_base_price_that_is_learned_counts_for_all_the_time_that_it_was_hidden(engine: Engine) -> None:
@@ -142,7 +135,7 @@ def test_a_model_that_returns_keeps_its_row_and_its_first_day(engine: Engine) ->
         ("a/stays", day(1), None),
         ("a/one", day(1), None),
     ]
-    assert {row["model_id"] for row in rows(engine, price_intervals) if "5" in row["schedule"]} == {2}
+    assert {row["model_id"] for row in rows(engine, dated_prices) if "5" in (row["schedule"] or "")} == {2}
 
 
 # Which change a change undoes
@@ -229,87 +222,57 @@ def test_whoever_follows_the_feed_across_commits_sees_each_change_once(limit: in
 # No two prices of one model at one time
 
 
-def interval(
-    valid: tuple[float, float | None], known: tuple[int, int | None], model_id: int = 1
-) -> dict[str, Any]:
-    valid_from, valid_to = valid
+def beginning(valid_from: float, revision_from: int, model_id: int = 1) -> dict[str, Any]:
     return {
         "model_id": model_id,
         "schedule": "{}",
         "valid_from": day(valid_from),
-        "valid_to": None if valid_to is None else day(valid_to),
-        "revision_from": known[0],
-        "revision_to": known[1],
+        "revision_from": revision_from,
     }
 
 
-OVERLAPPING = {
-    "the same": interval((3, 5), (2, 4)),
-    "within": interval((3.5, 4), (2, 4)),
-    "around": interval((1, 9), (1, 9)),
-    "into its beginning": interval((1, 3.001), (2, 3)),
-    "into its end": interval((4.999, 9), (3, 4)),
-    "from before, without an end": interval((1, None), (2, 4)),
-    "known for ever": interval((4, 6), (3, None)),
-    "known from before": interval((4, 6), (1, 3)),
-}
 BESIDE = {
-    "until it begins": interval((1, 3), (2, 4)),
-    "from its end on": interval((5, None), (2, 4)),
-    "known before it": interval((3, 5), (1, 2)),
-    "known after it": interval((3, 5), (4, None)),
-    "of another model": interval((3, 5), (2, 4), model_id=2),
-    "empty": interval((4, 4), (2, 4)),
+    "later": beginning(4, 2),
+    "earlier": beginning(2, 2),
+    "of the same time, said later": beginning(3, 3),
+    "of another model": beginning(3, 2, model_id=2),
 }
 
 
 @pytest.fixture
-def one_interval(engine: Engine) -> Engine:
-    """A catalogue with one interval: valid for two days, known in two revisions."""
+def one_price(engine: Engine) -> Engine:
+    """A catalogue with one price, which began on the third day and was said in the second revision."""
     with writing(engine) as connection:
         for slug in ("a/one", "a/two"):
             connection.execute(
                 insert(language_models).values(slug=slug, position=0, document="{}", first_seen_at=BEGIN)
             )
-        connection.execute(insert(price_intervals), [interval((3, 5), (2, 4))])
+        connection.execute(insert(dated_prices), [beginning(3, 2)])
     return engine
 
 
-@pytest.mark.parametrize("how", OVERLAPPING)
-def test_the_database_refuses_a_second_price_for_the_same_time(how: str, one_interval: Engine) -> None:
-    with pytest.raises(IntegrityError), writing(one_interval) as connection:
-        connection.execute(insert(price_intervals), [OVERLAPPING[how]])
-    assert len(rows(one_interval, price_intervals)) == 1
-
-
-@pytest.mark.parametrize("how", OVERLAPPING)
-def test_the_database_refuses_to_move_a_price_onto_another(how: str, one_interval: Engine) -> None:
-    with writing(one_interval) as connection:
-        connection.execute(insert(price_intervals), [interval((7, 9), (2, 4))])
-    before = rows(one_interval, price_intervals)
-    move = update(price_intervals).where(price_intervals.c.id == before[1]["id"]).values(**OVERLAPPING[how])
-    with pytest.raises(IntegrityError), writing(one_interval) as connection:
-        connection.execute(move)
-    assert rows(one_interval, price_intervals) == before
+def test_the_database_refuses_a_second_price_for_the_same_time(one_price: Engine) -> None:
+    with pytest.raises(IntegrityError), writing(one_price) as connection:
+        connection.execute(insert(dated_prices), [beginning(3, 2)])
+    assert len(rows(one_price, dated_prices)) == 1
 
 
 @pytest.mark.parametrize("how", BESIDE)
-def test_prices_beside_each_other_are_taken(how: str, one_interval: Engine) -> None:
-    with writing(one_interval) as connection:
-        connection.execute(insert(price_intervals), [BESIDE[how]])
-    assert len(rows(one_interval, price_intervals)) == 2
+def test_the_database_refuses_to_move_a_price_onto_another(how: str, one_price: Engine) -> None:
+    with writing(one_price) as connection:
+        connection.execute(insert(dated_prices), [BESIDE[how]])
+    before = rows(one_price, dated_prices)
+    assert len(before) == 2
+    move = update(dated_prices).where(dated_prices.c.id == before[1]["id"]).values(**beginning(3, 2))
+    with pytest.raises(IntegrityError), writing(one_price) as connection:
+        connection.execute(move)
+    assert rows(one_price, dated_prices) == before
 
 
-def test_an_interval_may_be_cut_shorter_where_it_stands(one_interval: Engine) -> None:
-    with writing(one_interval) as connection:
-        connection.execute(update(price_intervals).values(valid_to=day(4), revision_to=3))
-    assert rows(one_interval, price_intervals)[0]["valid_to"] == day(4)
-
-
-def test_of_one_model_one_thing_is_held_at_a_time(one_interval: Engine) -> None:
+def test_of_one_model_one_thing_is_held_at_a_time(one_price: Engine) -> None:
     hold = {"model_id": 1, "reason": "odd", "seen_at": BEGIN, "revision_from": 1}
-    with writing(one_interval) as connection:
+    with writing(one_price) as connection:
         connection.execute(insert(price_holds).values(**hold, revision_to=2, resolution="withdrawn"))
         connection.execute(insert(price_holds).values(**hold))
-    with pytest.raises(IntegrityError), writing(one_interval) as connection:
+    with pytest.raises(IntegrityError), writing(one_price) as connection:
         connection.execute(insert(price_holds).values(**hold))

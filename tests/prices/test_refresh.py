@@ -1,6 +1,5 @@
 """The story of a refresh, on real stores and both database engines."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select, update
 
-from prices import queries
+from prices import history, queries
 from prices.commit import Committed, commit
 from prices.database import make_engine, reading, utc_now, writing
 from prices.errors import DatabaseUnavailableError
 from prices.lease import Lease, make_token
-from prices.models import catalogue, price_intervals, received_bodies, refresh_runs
+from prices.models import catalogue, received_bodies, refresh_runs
 from prices.outcome import RefreshFailedError
 from prices.publication import read_publication
 from prices.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY, make_redis
@@ -114,21 +113,13 @@ def test_a_price_that_moves_ends_its_interval_and_begins_another(
 
     assert (done.changes, done.revision) == (1, 2)
     with reading(services.engine) as connection:
-        interval = price_intervals.c
-        model_id = connection.scalar(
-            select(queries.language_models.c.id).where(queries.language_models.c.slug == moved)
-        )
-        rows = connection.execute(
-            select(price_intervals).where(interval.model_id == model_id).order_by(interval.id)
-        ).all()
-    as_first_known = [row for row in rows if row.revision_to == 2]
-    as_known_now = [row for row in rows if row.revision_to is None]
-    assert len(rows) == 3
-    assert [(row.revision_from, row.valid_to) for row in as_first_known] == [(1, None)]
-    ended, current = as_known_now if as_known_now[0].valid_to else reversed(as_known_now)
-    assert ended.valid_to == current.valid_from
-    assert ended.valid_from == as_first_known[0].valid_from
-    assert json.loads(current.schedule)["prompt"] == "0.00000777"
+        ended, current = history.intervals(connection, moved)
+        (as_first_known,) = history.prices(connection, 1, slug=moved)
+    assert ended.valid_from == as_first_known.valid_from
+    assert (ended.valid_to, current.valid_to) == (current.valid_from, None)
+    assert (as_first_known.valid_to, as_first_known.revision) == (None, 1)
+    assert (ended.revision, current.revision) == (2, 2)
+    assert current.schedule.base["prompt"].text == "0.00000777"
 
 
 def test_a_model_that_vanishes_leaves_a_tombstone_and_may_return(

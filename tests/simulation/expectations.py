@@ -94,6 +94,13 @@ def _expect_history(cluster: Cluster) -> None:
         set(runs)
     ):
         cluster.watch.broken(f"the revisions and their runs are {revisions}")
-    open_now = one("SELECT count(*) FROM price_intervals WHERE valid_to IS NULL AND revision_to IS NULL")
-    if open_now.fetchone() != one("SELECT count(*) FROM language_models").fetchone():
-        cluster.watch.broken("a model has no price, or two")
+    priced = one("SELECT count(DISTINCT model_id) FROM dated_prices")
+    if priced.fetchone() != one("SELECT count(*) FROM language_models").fetchone():
+        cluster.watch.broken("a model has no price")
+    backwards = one(
+        "SELECT count(*) FROM dated_prices one JOIN dated_prices later"
+        " ON later.model_id = one.model_id AND later.id > one.id"
+        " AND (later.valid_from < one.valid_from OR later.revision_from <= one.revision_from)"
+    )
+    if backwards.fetchone() != (0,):
+        cluster.watch.broken("a price began before the one that was known before it")

@@ -8,8 +8,8 @@ from redis.exceptions import NoScriptError
 
 from prices.lease import Barred, Holder, Lease, read_holder
 from prices.liveness import say_alive
+from prices.packing import pack
 from prices.publication import Publication, Stamp, confirm, publish
-from prices.publisher import pack
 from prices.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY, make_redis
 from tests.simulation.client import SimRedis
 from tests.simulation.lua import sha_of

@@ -1,0 +1,126 @@
+"""Prices by their beginning: one row where three stood; what a change undoes is told when it is read.
+
+A release that came before can neither read nor write prices in the database any more: its refresh fails
+whole, and the next one uses the body that it received.
+
+Revision ID: 20261122_03
+Revises: 20261121_02
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from prices.database import UtcDateTime
+
+revision = "20261122_03"
+down_revision = "20261121_02"
+branch_labels = None
+depends_on = None
+
+CURRENT = sa.text("valid_to IS NULL AND revision_to IS NULL")
+
+BEGINNINGS = """
+INSERT INTO dated_prices (model_id, schedule, valid_from, revision_from)
+SELECT model_id, schedule, valid_from, revision_from FROM price_intervals said WHERE NOT EXISTS (
+    SELECT 1 FROM price_intervals before
+    WHERE before.model_id = said.model_id AND before.valid_from = said.valid_from
+    AND before.schedule = said.schedule AND before.revision_to = said.revision_from
+) ORDER BY revision_from, id
+"""
+# A price that ended and that no other followed: the model was not listed from then on.
+ENDS = """
+INSERT INTO dated_prices (model_id, schedule, valid_from, revision_from)
+SELECT model_id, NULL, valid_to, revision_from FROM price_intervals ended
+WHERE valid_to IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM price_intervals following
+    WHERE following.model_id = ended.model_id AND following.valid_from = ended.valid_to
+    AND following.revision_from <= ended.revision_from
+    AND (following.revision_to IS NULL OR following.revision_to > ended.revision_from)
+) ORDER BY revision_from, id
+"""
+# A price that turned out never to have been in force: the model went at the time at which it began.
+TAKEN_BACK = """
+INSERT INTO dated_prices (model_id, schedule, valid_from, revision_from)
+SELECT model_id, NULL, valid_from, revision_to FROM price_intervals unsaid
+WHERE revision_to IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM price_intervals instead
+    WHERE instead.model_id = unsaid.model_id AND instead.valid_from = unsaid.valid_from
+    AND instead.revision_from = unsaid.revision_to
+) ORDER BY revision_to, id
+"""
+# `ends_at` is when another price began, `ended_in` the revision that first said so, `unsaid_in` the one that
+# said something else of the same time.
+SAID = """
+WITH said AS (
+    SELECT model_id, schedule, valid_from, revision_from,
+    lead(revision_from) OVER (PARTITION BY model_id, valid_from ORDER BY revision_from) AS unsaid_in,
+    (SELECT min(later.valid_from) FROM dated_prices later
+     WHERE later.model_id = this.model_id AND later.valid_from > this.valid_from) AS ends_at,
+    (SELECT min(later.revision_from) FROM dated_prices later
+     WHERE later.model_id = this.model_id AND later.valid_from > this.valid_from) AS ended_in
+    FROM dated_prices this
+)
+INSERT INTO price_intervals (model_id, schedule, valid_from, valid_to, revision_from, revision_to)
+"""
+OPEN = """
+SELECT model_id, schedule, valid_from, NULL, revision_from,
+CASE WHEN ended_in < coalesce(unsaid_in, 2147483647) THEN ended_in ELSE unsaid_in END
+FROM said WHERE schedule IS NOT NULL AND revision_from < coalesce(ended_in, 2147483647)
+"""
+ENDED = """
+SELECT model_id, schedule, valid_from, ends_at,
+CASE WHEN ended_in > revision_from THEN ended_in ELSE revision_from END, unsaid_in
+FROM said WHERE schedule IS NOT NULL AND ended_in < coalesce(unsaid_in, 2147483647)
+"""
+
+
+def upgrade() -> None:
+    op.create_table(
+        "dated_prices",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("model_id", sa.Integer, sa.ForeignKey("language_models.id"), nullable=False),
+        sa.Column("schedule", sa.Text),
+        sa.Column("valid_from", UtcDateTime, nullable=False),
+        sa.Column("revision_from", sa.Integer, nullable=False),
+    )
+    op.create_index(
+        "uq_dated_prices_model_id",
+        "dated_prices",
+        ["model_id", "valid_from", "revision_from"],
+        unique=True,
+    )
+    for words in (BEGINNINGS, ENDS, TAKEN_BACK):
+        op.execute(words)
+    op.drop_table("price_intervals")
+    op.drop_index("ix_price_changes_model_id", "price_changes")
+    op.create_index("ix_price_changes_model_id", "price_changes", ["model_id", "id"])
+    op.drop_column("price_changes", "reverts")
+
+
+def downgrade() -> None:
+    op.add_column("price_changes", sa.Column("reverts", sa.Integer))
+    op.drop_index("ix_price_changes_model_id", "price_changes")
+    op.create_index("ix_price_changes_model_id", "price_changes", ["model_id", "at"])
+    op.create_table(
+        "price_intervals",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("model_id", sa.Integer, sa.ForeignKey("language_models.id"), nullable=False),
+        sa.Column("schedule", sa.Text, nullable=False),
+        sa.Column("valid_from", UtcDateTime, nullable=False),
+        sa.Column("valid_to", UtcDateTime),
+        sa.Column("revision_from", sa.Integer, nullable=False),
+        sa.Column("revision_to", sa.Integer),
+    )
+    op.create_index("ix_price_intervals_model_id", "price_intervals", ["model_id", "valid_from"])
+    op.create_index(
+        "uq_price_intervals_current",
+        "price_intervals",
+        ["model_id"],
+        unique=True,
+        sqlite_where=CURRENT,
+        postgresql_where=CURRENT,
+    )
+    for ranges in (ENDED, OPEN):
+        op.execute(SAID + ranges)
+    op.drop_table("dated_prices")
+    op.get_context().opts["script"].get_revision(down_revision).module.refuse_overlaps()
