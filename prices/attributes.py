@@ -1,12 +1,12 @@
 """What we show of a model beside its price, read from upstream's JSON once and kept per revision."""
 
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 
-class Attributes(msgspec.Struct, frozen=True):
+class Attributes(msgspec.Struct, frozen=True, gc=False):
     """A model's name, context length (tokens, None where upstream does not say) and abilities."""
 
     name: str
@@ -19,16 +19,23 @@ class Attributes(msgspec.Struct, frozen=True):
     def of(slug: str, document: bytes) -> "Attributes":
         """Read upstream's JSON of a model; what is not of the expected kind counts as not said."""
         told = _decode(document)
-        return _read(slug, *(bytes(getattr(told, name)) for name in _Told.__struct_fields__))
+        parts = (told.name, told.context_length, told.architecture, told.supported_parameters)
+        return _read(slug, *map(bytes, parts))
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read back what `to_json` wrote."""
-        return msgspec.json.decode(text, type=cls)
+    @staticmethod
+    @lru_cache(maxsize=2048)
+    def from_json(text: str) -> "Attributes":
+        """Read back what `to_json` wrote; from one revision to the next most models are what they were."""
+        return msgspec.json.decode(text, type=Attributes)
 
     def to_json(self) -> str:
         """Write one text for one value."""
         return msgspec.json.encode(self).decode()
+
+
+def say_the_same(one: bytes, other: bytes) -> bool:
+    """Whether two documents of a model say the same of its attributes, letter by letter."""
+    return _decode(one) == _decode(other)
 
 
 _NULL = msgspec.Raw(b"null")

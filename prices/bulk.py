@@ -4,13 +4,23 @@ To bind the values of each takes longer than to write a row as short as those of
 each would be a message of its own.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import sqlalchemy
-from sqlalchemy import BindParameter, ColumnElement, Connection, Executable, Table, Text, bindparam, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Executable,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
@@ -23,7 +33,7 @@ MOST_ROWS: Final = 500
 """How many rows one statement takes, so that memory stays bounded."""
 
 
-class BulkRow(msgspec.Struct, frozen=True, array_like=True):
+class BulkRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The values of some columns of a table, named as the columns are; times must be UTC, unchecked."""
 
 
@@ -84,20 +94,26 @@ class Bulk(Generic[R]):
         columns = [table.c[name] for name in row.__struct_fields__]
         self._statement = make(*(_Value(_ROW, place, column.type) for place, column in enumerate(columns)))
 
-    def execute(self, connection: Connection, rows: Iterable[R]) -> None:
-        """Execute the statement for each row, if there are any."""
+    def execute(self, connection: Connection, rows: Iterable[R], **common: Any) -> None:
+        """Execute the statement for each row, if there are any; `common` is bound as it is."""
         for some in batches(rows):
-            connection.execute(self._statement, {"rows": msgspec.json.encode(some).decode()})
-
-    def returning(self, connection: Connection, rows: list[R]) -> Iterable[sqlalchemy.Row[Any]]:
-        """Execute a statement that gives rows back, for so many rows as one statement takes."""
-        return connection.execute(self._statement, {"rows": msgspec.json.encode(rows).decode()})
+            connection.execute(self._statement, {"rows": msgspec.json.encode(some).decode(), **common})
 
 
-def insert(table: Table, row: type[R]) -> Bulk[R]:
-    """Make an INSERT of such rows."""
-    names = row.__struct_fields__
-    return Bulk(table, row, lambda *values: sqlalchemy.insert(table).from_select(names, select(*values)))
+def insert(table: Table, row: type[R], common: Collection[str] = ()) -> Bulk[R]:
+    """Make an INSERT of such rows.
+
+    The columns of `common` have one value for all rows that give none themselves, which `execute` is given
+    as `common_` and the column's name: to read a time from JSON costs more than all else of a row.
+    """
+    bound = {name: bindparam(f"common_{name}", type_=table.c[name].type) for name in common}
+
+    def make(*values: ColumnElement[Any]) -> Executable:
+        told = dict(zip(row.__struct_fields__, values, strict=True))
+        told |= {name: func.coalesce(told[name], one) if name in told else one for name, one in bound.items()}
+        return sqlalchemy.insert(table).from_select(list(told), select(*told.values()))
+
+    return Bulk(table, row, make)
 
 
 def execute_each(connection: Connection, statement: Executable, rows: Iterable[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from prices.attributes import say_the_same
 from prices.changes import Change, ChangeKind, attribute_changes, price_changes
 from prices.guards import Guards
 from prices.language_model import LanguageModel
@@ -151,7 +152,7 @@ class _Comparison:
             self._withdrawn.append(hold)
         if not changes and not schedule.unseen < before.schedule.unseen:
             after = LanguageModel(row.id, position, after.document, before.schedule, before.row_id)
-        if not same:
+        if not same and not say_the_same(before.document, after.document):
             changes += attribute_changes(before.attributes, after.attributes)
         if before != after:
             reveals = before.schedule.unseen != after.schedule.unseen

@@ -1,6 +1,6 @@
 """Writes the changes that a revision brings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -8,44 +8,32 @@ from sqlalchemy import Connection
 from prices import bulk
 from prices.bulk import BulkRow
 from prices.catalogue_diff import ModelDiff
-from prices.changes import Change, ChangeKind
+from prices.changes import ChangeKind
 from prices.models import price_changes
 from prices.revision import Revision
 
 
 class _ChangeRow(BulkRow, frozen=True):
-    revision: int
     model_id: int
     kind: ChangeKind
     part: str | None
     before: str | None
     after: str | None
-    at: datetime
+    at: datetime | None
 
 
-_INSERT = bulk.insert(price_changes, _ChangeRow)
+_INSERT = bulk.insert(price_changes, _ChangeRow, common=("revision", "at"))
 
 
 def write_changes(
     connection: Connection, revision: Revision, models: Sequence[ModelDiff], ids: dict[str, int]
 ) -> None:
     """Write what changed, and since when."""
-    rows = (
-        _ChangeRow(
-            revision.number,
-            ids[diff.slug],
-            change.kind,
-            change.part,
-            change.before,
-            change.after,
-            _began(change, diff) or revision.at,
-        )
-        for diff in models
-        for change in diff.changes
-    )
-    _INSERT.execute(connection, rows)
+    rows = (row for diff in models if diff.changes for row in _rows(diff, ids[diff.slug]))
+    _INSERT.execute(connection, rows, common_revision=revision.number, common_at=revision.at)
 
 
-def _began(change: Change, diff: ModelDiff) -> datetime | None:
-    """Give when a change that was held began, None where it was not: attributes never are."""
-    return None if change.kind is ChangeKind.ATTRIBUTES else diff.since
+def _rows(diff: ModelDiff, model_id: int) -> Iterator[_ChangeRow]:
+    for change in diff.changes:
+        since = None if change.kind is ChangeKind.ATTRIBUTES else diff.since  # attributes are never held
+        yield _ChangeRow(model_id, change.kind, change.part, change.before, change.after, since)

@@ -29,7 +29,7 @@ class Guards:
                 return f"{place} of a {FREE_SUFFIX} model would cost {new:f}"
             if new == 0 and not slug.endswith(FREE_SUFFIX):
                 return f"{place} would be free after {old:f}"
-            if old and new and not old / self.factor <= new <= old * self.factor:
+            if old and new and (new > old * self.factor or old > new * self.factor):
                 return f"{place} would move from {old:f} to {new:f}"
         return None
 

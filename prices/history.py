@@ -40,15 +40,17 @@ def prices(
     held = {} if at else _held(connection, asked, of_one=of_one)
     return (
         KnownPrice(
-            told.slug,
-            _attributes(told.slug, told.attributes, told.document),
-            PriceSchedule.from_json(told.schedule),
-            told.valid_from,
-            told.valid_to,
-            max(told.revision_from, told.ended_in or 0),
-            held.get(told.id),
+            called,
+            _attributes(called, attributes, document),
+            PriceSchedule.from_json(schedule),
+            valid_from,
+            valid_to,
+            max(said_in, ended_in or 0),
+            held.get(row_id),
         )
-        for told in sorted(rows, key=lambda told: (order.get(told.id, len(order)), told.slug))
+        for row_id, called, attributes, document, schedule, valid_from, valid_to, said_in, ended_in in sorted(
+            rows, key=lambda told: (order.get(told[0], len(order)), told[1])
+        )
     )
 
 

@@ -19,14 +19,12 @@ from prices.revision import Revision
 class _Price(BulkRow, frozen=True):
     model_id: int
     schedule: str | None
-    valid_from: datetime
-    revision_from: int
+    valid_from: datetime | None
 
 
 class _Description(BulkRow, frozen=True):
     model_id: int
     attributes: str
-    revision_from: int
 
 
 class _End(BulkRow, frozen=True):
@@ -34,13 +32,13 @@ class _End(BulkRow, frozen=True):
     revision_to: int
 
 
-_INSERT_PRICE = bulk.insert(dated_prices, _Price)
+_INSERT_PRICE = bulk.insert(dated_prices, _Price, common=("valid_from", "revision_from"))
 _LAST_BEGAN = (
     select(dated_prices.c.model_id, func.max(dated_prices.c.valid_from))
     .where(dated_prices.c.model_id.in_(bindparam("models", expanding=True)))
     .group_by(dated_prices.c.model_id)
 )
-_INSERT_DESCRIPTION = bulk.insert(model_attributes, _Description)
+_INSERT_DESCRIPTION = bulk.insert(model_attributes, _Description, common=("revision_from",))
 _END_DESCRIPTION = Bulk(
     model_attributes,
     _End,
@@ -62,12 +60,13 @@ def write_prices(
         _Price(
             ids[diff.slug],
             diff.after.schedule.to_json() if diff.after else None,
-            _valid_from(diff, began.get(ids[diff.slug]), revision),
-            revision.number,
+            _since(diff, began.get(ids[diff.slug]), revision.at),
         )
         for diff in moved
     )
-    _INSERT_PRICE.execute(connection, rows)
+    _INSERT_PRICE.execute(
+        connection, rows, common_valid_from=revision.at, common_revision_from=revision.number
+    )
 
 
 def _last_began(connection: Connection, model_ids: list[int]) -> dict[int, datetime]:
@@ -76,11 +75,9 @@ def _last_began(connection: Connection, model_ids: list[int]) -> dict[int, datet
     return {model_id: began for rows in found for model_id, began in rows}
 
 
-def _valid_from(diff: ModelDiff, last: datetime | None, revision: Revision) -> datetime:
-    """Give since when a price holds: what is only learned now, as long as what was known of it."""
-    if last is None:
-        return revision.at
-    return last if diff.learns else max(last, diff.since or revision.at)
+def _since(diff: ModelDiff, last: datetime | None, now: datetime) -> datetime | None:
+    """Give since when a price holds, None for now: what is only learned, since what was known of it held."""
+    return last and (last if diff.learns else max(last, diff.since or now))
 
 
 def write_attributes(
@@ -89,10 +86,8 @@ def write_attributes(
     """Write what each model is, where that is new."""
     said = {ids[diff.slug]: diff.after.attributes for diff in models if diff.after and _says_more(diff)}
     _END_DESCRIPTION.execute(connection, (_End(model_id, revision.number) for model_id in said))
-    rows = (
-        _Description(model_id, attributes.to_json(), revision.number) for model_id, attributes in said.items()
-    )
-    _INSERT_DESCRIPTION.execute(connection, rows)
+    rows = (_Description(model_id, attributes.to_json()) for model_id, attributes in said.items())
+    _INSERT_DESCRIPTION.execute(connection, rows, common_revision_from=revision.number)
 
 
 def _says_more(diff: ModelDiff) -> bool:

@@ -89,7 +89,7 @@ def parse(body: bytes) -> OpenRouterList:
     Raises UpstreamError where the body is no JSON, has no `data`, is one page of several, is empty, has no
     usable row, or more than a process should hold.
     """
-    if body.count(b",") > MAX_VALUES:
+    if len(body) > MAX_VALUES and body.count(b",") > MAX_VALUES:
         raise UpstreamError(f"upstream's body has more than {MAX_VALUES:,} values")
     if re.search(rb"\\u[dD][89a-fA-F]", body):
         body = _ESCAPE.sub(lambda found: found[0] if found[1] or found[2] else rb"\ufffd", body)
@@ -128,7 +128,6 @@ def _parse_row(position: int, item: msgspec.Raw, seen: set[str]) -> OpenRouterMo
     document = bytes(item)
     try:
         row = _decode_row(document)
-        document.decode()
         msgspec.json.decode(document)  # the fields that _Row passes over unread, too
     except _UNREADABLE as error:
         return SkippedRow(position, _id_of(document), one_line(error))

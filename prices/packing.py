@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -23,16 +24,30 @@ MOST_AHEAD: Final = 8 * 1024 * 1024
 """A body of more bytes is not packed ahead: it would be there twice in memory."""
 
 
-def pack(body: bytes, pool: ThreadPoolExecutor | None = None) -> PublishedBody:
-    """Pack a body in each encoding, in a pool side by side; equal bytes have equal validators everywhere."""
-    etag = f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
-    packers = (
-        partial(gzip.compress, body, GZIP_LEVEL, mtime=0),
-        partial(brotli.compress, body, quality=BROTLI_QUALITY),
-        partial(zstandard.compress, body, ZSTD_LEVEL),
-    )
-    each = pool.map if pool and len(body) >= WORTH_THREADS else map
-    return PublishedBody(etag, *each(lambda packer: packer(), packers))
+_PACKERS: Final = (
+    lambda body: gzip.compress(body, GZIP_LEVEL, mtime=0),
+    lambda body: brotli.compress(body, quality=BROTLI_QUALITY),
+    lambda body: zstandard.compress(body, ZSTD_LEVEL),
+)
+
+
+def pack(body: bytes) -> PublishedBody:
+    """Pack a body in each encoding; equal bytes have equal validators everywhere."""
+    return PublishedBody(_etag(body), *(packer(body) for packer in _PACKERS))
+
+
+def begin_to_pack(body: bytes, pool: ThreadPoolExecutor) -> Callable[[], PublishedBody]:
+    """Pack a body in each encoding side by side; what this gives waits for the packed body."""
+    if len(body) < WORTH_THREADS:
+        packed = pack(body)
+        return lambda: packed
+    packing = [pool.submit(packer, body) for packer in _PACKERS]
+    etag = _etag(body)
+    return lambda: PublishedBody(etag, *(one.result() for one in packing))
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
 
 
 class PackedAhead:

@@ -5,10 +5,12 @@ OpenRouter's models API, https://openrouter.ai/docs/api-reference/models/get-mod
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from enum import StrEnum
 from functools import lru_cache
+
+import msgspec
+from msgspec.structs import force_setattr
 
 from prices.errors import PriceError
 
@@ -41,18 +43,17 @@ class PriceState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(msgspec.Struct, frozen=True, gc=False):
     """USD for one unit, with upstream's own text; `-1` is not an amount but says "dynamic".
 
-    `amount` is USD per unit, None where the router decides.
+    `amount` is USD per unit, None where the router decides; it follows from the text.
     """
 
     text: str
-    amount: Decimal | None = field(init=False, compare=False, repr=False)
+    amount: Decimal | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "amount", None if self.text == "-1" else Decimal(self.text))
+        force_setattr(self, "amount", None if self.text == "-1" else Decimal(self.text))
 
     @classmethod
     def parse(cls, value: object) -> "Price":

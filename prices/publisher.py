@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from prices import freshness, history
 from prices.database import reading
 from prices.formats import openrouter, pricebeat
-from prices.packing import PackedAhead, pack
-from prices.publication import BODIES_VERSION, Publication, PublishedBody, Stamp, confirm, publish
+from prices.packing import PackedAhead, begin_to_pack
+from prices.publication import BODIES_VERSION, Publication, Stamp, confirm, publish
 from prices.queries import CatalogueState, catalogue_state, documents, require_schema
 from prices.settings import Settings
 
@@ -27,20 +27,16 @@ def make_publication(
 ) -> tuple[Stamp, Publication]:
     """Make the bodies from the database, as one state of it; the transaction waits for no packing.
 
-    Upstream's body is packed on another core while ours is made, unless it was packed `ahead`.
+    Ours is packed on another core while upstream's is made, which may have been packed `ahead`.
     """
     with ThreadPoolExecutor(3) as pool:
         with reading(engine) as connection:
             state = catalogue_state(connection)
-            models = pool.submit(_packed, openrouter.model_list(documents(connection), state.envelope), ahead)
             prices = history.prices(connection, state.revision)
-            ours = pricebeat.price_list(prices, markup, state.revision)
-        packed = pack(ours, pool)
-        return stamp(state, markup), Publication(state.revision, models.result(), packed)
-
-
-def _packed(body: bytes, ahead: PackedAhead | None) -> PublishedBody:
-    return (ahead and ahead.of(body)) or pack(body)
+            ours = begin_to_pack(pricebeat.price_list(prices, markup, state.revision), pool)
+            body = openrouter.model_list(documents(connection), state.envelope)
+        models = (ahead and ahead.of(body)) or begin_to_pack(body, pool)()
+        return stamp(state, markup), Publication(state.revision, models, ours())
 
 
 def read_database(engine: Engine, markup: Decimal, known: Stamp | None) -> tuple[Stamp, Publication | None]:

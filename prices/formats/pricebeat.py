@@ -22,6 +22,7 @@ MILLION = Decimal(1_000_000)
 
 BANDS = ((Decimal(1), "low"), (Decimal(5), "medium"), (Decimal(20), "high"))
 """Upper bounds, in USD per million tokens, of the mean of three prompt tokens and one completion token."""
+_BANDS_OF_FOUR = tuple((4 * bound / MILLION, band) for bound, band in BANDS)
 
 
 def price_list(
@@ -141,23 +142,25 @@ def _held(held: HeldPrice, markup: Decimal) -> dict[str, Any]:
 
 
 def _dimensions(prices: Any, markup: Decimal) -> dict[str, Any]:
-    return {name: _dimension(name, price, markup) for name, price in prices.items()}
+    return {name: _described(price.text, _unit(name), markup) for name, price in prices.items()}
 
 
 @lru_cache(maxsize=4096)
-def _dimension(name: str, price: Price, markup: Decimal) -> dict[str, Any]:
+def _described(text: str, unit: str, markup: Decimal) -> dict[str, Any]:
     """Describe one price; nobody changes what this gives, because many models share it."""
-    unit = _unit(name)
+    price = Price(text)
     told: dict[str, Any] = {"state": price.state, "unit": unit}
     if price.amount is None:
         return told
+    retail = price.amount if markup == 1 else times(price.amount, markup)
     if unit != "token":
-        return told | {"per_unit": price.text, "retail_per_unit": plain(times(price.amount, markup))}
+        return told | {"per_unit": text, "retail_per_unit": plain(retail)}
+    per_million = plain(times(price.amount, MILLION))
     return told | {
-        "per_token": price.text,
-        "per_million": plain(times(price.amount, MILLION)),
-        "retail_per_token": plain(times(price.amount, markup)),
-        "retail_per_million": plain(times(price.amount, MILLION, markup)),
+        "per_token": text,
+        "per_million": per_million,
+        "retail_per_token": plain(retail),
+        "retail_per_million": per_million if markup == 1 else plain(times(retail, MILLION)),
     }
 
 
@@ -174,10 +177,10 @@ def cost_band(schedule: PriceSchedule) -> str:
     prompt, completion = amounts
     if prompt is None or completion is None:
         return "dynamic"
-    blended = (3 * prompt + completion) / 4 * MILLION
-    if blended == 0:
+    four_tokens = 3 * prompt + completion
+    if four_tokens == 0:
         return "free"
-    return next((band for bound, band in BANDS if blended <= bound), "premium")
+    return next((band for bound, band in _BANDS_OF_FOUR if four_tokens <= bound), "premium")
 
 
 def _flags(attributes: Attributes, schedule: PriceSchedule) -> dict[str, bool]:

@@ -27,18 +27,20 @@ class Note(BulkRow, frozen=True):
     amount: int | None
 
 
+class Timed(BulkRow, frozen=True):
+    said: str
+    at: datetime | None
+
+
 class Amount(BulkRow, frozen=True):
     id: int
     amount: int
 
 
 INSERT = bulk.insert(NOTES, Note)
+INSERT_TIMED = bulk.insert(NOTES, Timed, common=("at", "amount"))
 SET_AMOUNT = Bulk(
-    NOTES,
-    Amount,
-    lambda note, amount: (
-        update(NOTES).where(NOTES.c.id == note).values(amount=amount).returning(NOTES.c.id, NOTES.c.at)
-    ),
+    NOTES, Amount, lambda note, amount: update(NOTES).where(NOTES.c.id == note).values(amount=amount)
 )
 
 
@@ -100,9 +102,16 @@ def test_no_rows_are_no_statement(notes: Engine) -> None:
     assert insert(notes) == []
 
 
-def test_an_update_finds_its_rows_and_gives_back_what_it_is_asked_for(notes: Engine) -> None:
+def test_an_update_finds_its_rows(notes: Engine) -> None:
     insert(notes, *(Note(None, NOON, 0) for _ in range(3)))
     with writing(notes) as connection:
-        told = SET_AMOUNT.returning(connection, [Amount(3, 30), Amount(1, 10), Amount(9, 90)])
-        assert sorted(tuple(row) for row in told) == [(1, NOON), (3, NOON)]
+        SET_AMOUNT.execute(connection, [Amount(3, 30), Amount(1, 10), Amount(9, 90)])
     assert [note.amount for note in insert(notes)] == [10, 0, 30]
+
+
+def test_what_rows_have_in_common_is_told_once_and_a_row_may_say_otherwise(notes: Engine) -> None:
+    later = NOON + timedelta(hours=1, microseconds=1)
+    with writing(notes) as connection:
+        rows = [Timed("at the same time", None), Timed("later", later)]
+        INSERT_TIMED.execute(connection, rows, common_at=NOON, common_amount=7)
+    assert insert(notes) == [Note("at the same time", NOON, 7), Note("later", later, 7)]
