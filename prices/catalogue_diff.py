@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import msgspec
 
@@ -45,9 +46,8 @@ class ModelDiff(msgspec.Struct, frozen=True, gc=False):
     @property
     def reprices(self) -> bool:
         """Whether a price begins to be in force that was not before."""
-        return self.after is not None and any(
-            change.kind is not ChangeKind.ATTRIBUTES for change in self.changes
-        )
+        attributes = ChangeKind.ATTRIBUTES
+        return self.after is not None and any(change.kind is not attributes for change in self.changes)
 
     @property
     def learns(self) -> bool:
@@ -55,7 +55,7 @@ class ModelDiff(msgspec.Struct, frozen=True, gc=False):
         return self.reveals and not self.reprices
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CatalogueDiff:
     """What becomes of each model that does not stay as it is, and of each hold."""
 
@@ -64,11 +64,11 @@ class CatalogueDiff:
     confirmed: tuple[Hold, ...] = ()
     withdrawn: tuple[Hold, ...] = ()
 
-    @property
+    @cached_property
     def changes(self) -> int:
         """How many changes of price or membership there are; another attribute or text is none."""
-        changes = (change for model in self.models for change in model.changes)
-        return sum(change.kind is not ChangeKind.ATTRIBUTES for change in changes)
+        attributes = ChangeKind.ATTRIBUTES
+        return sum(change.kind is not attributes for model in self.models for change in model.changes)
 
     @property
     def is_empty(self) -> bool:

@@ -70,9 +70,10 @@ def parse_override(index: int, entry: object) -> Override:
     for key, value in sorted(entry.items()):
         if value is None:
             continue
-        required = key in DIMENSIONS
-        may_be_price = required or (key not in CONDITIONS and isinstance(value, str) and is_name(key))
-        price = read_price(f"pricing.overrides[{index}].{key}", value, required) if may_be_price else None
+        may_be_price = key in DIMENSIONS or (
+            key not in CONDITIONS and isinstance(value, str) and is_name(key)
+        )
+        price = read_price(f"pricing.overrides[{index}]", key, value) if may_be_price else None
         if price is None:
             conditions.append((key, value))
         else:

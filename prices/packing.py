@@ -14,6 +14,7 @@ from prices.background import in_background
 from prices.formats import openrouter
 from prices.openrouter import OpenRouterList
 from prices.publication import PublishedBody
+from prices.queries import CatalogueState
 
 GZIP_LEVEL, BROTLI_QUALITY, ZSTD_LEVEL = 6, 5, 6
 """Where each takes 7 to 10 ms for the list of 421 models; brotli 11 saves a fifth more and takes a second."""
@@ -21,7 +22,7 @@ GZIP_LEVEL, BROTLI_QUALITY, ZSTD_LEVEL = 6, 5, 6
 WORTH_THREADS: Final = 64 * 1024
 """A body of so many bytes may be packed in all encodings side by side: each lets the others run."""
 MOST_AHEAD: Final = 8 * 1024 * 1024
-"""A body of more bytes is not packed ahead: it would be there twice in memory."""
+"""A body of more bytes is not packed ahead: it would be in memory while the list is committed."""
 
 
 _PACKERS: Final = (
@@ -51,23 +52,20 @@ def _etag(body: bytes) -> str:
 
 
 class PackedAhead:
-    """A body that is packed on another core while its revision is committed.
+    """Upstream's list as it will be published, packed on another core while its revision is committed."""
 
-    What is published is what the database says; where that is these bytes, they need not be packed again.
-    """
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
+    def __init__(self, body: bytes, digest: str) -> None:
+        self._digest = digest
         self._packed = in_background(partial(pack, body))
 
-    def of(self, body: bytes) -> PublishedBody | None:
-        """Give a body packed, None where it is another."""
-        return self._packed.result() if body == self._body else None
+    def of(self, state: CatalogueState) -> Callable[[], PublishedBody] | None:
+        """Give what waits for the packed body, where that is what the database says the catalogue is."""
+        return self._packed.result if state.is_what(self._digest) else None
 
 
-def pack_ahead(listed: OpenRouterList) -> PackedAhead | None:
-    """Begin to pack what upstream's list will be published as, if nothing of it is held or skipped."""
+def pack_ahead(listed: OpenRouterList, digest: str) -> PackedAhead | None:
+    """Begin to pack upstream's list, read from the body of a digest; not where a row was left out."""
     documents = [row.document for row in listed.models]
-    if not WORTH_THREADS <= sum(map(len, documents)) <= MOST_AHEAD:
+    if listed.skipped or not WORTH_THREADS <= sum(map(len, documents)) <= MOST_AHEAD:
         return None
-    return PackedAhead(openrouter.model_list(documents, listed.envelope))
+    return PackedAhead(openrouter.model_list(documents, listed.envelope), digest)

@@ -4,6 +4,7 @@ USD per unit (token, request, image, search ...). No float ever holds a price. S
 OpenRouter's models API, https://openrouter.ai/docs/api-reference/models/get-models.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from enum import StrEnum
@@ -74,11 +75,17 @@ class Price(msgspec.Struct, frozen=True, gc=False):
 _STATES = {"0": PriceState.FREE, "-1": PriceState.DYNAMIC}
 
 
+# An amount above zero as upstream writes nearly all of them, with fewer digits than MAX_DIGITS.
+_is_usual = re.compile(r"(?=.*[1-9])[0-9]{1,20}\.[0-9]{1,38}", re.ASCII).fullmatch
+
+
 @lru_cache(maxsize=4096)
 def _from_text(text: str) -> Price:
     """Read a price's text; a list has many prices and few different ones. Raises PriceError: what it is."""
     if len(text) > MAX_TEXT:
         raise PriceError("is longer than a price can be")
+    if _is_usual(text):
+        return Price(text)
     try:
         amount = Decimal(text)
     except InvalidOperation:
@@ -105,13 +112,13 @@ def is_name(key: str) -> bool:
     return len(key) <= MAX_NAME and key.isprintable()
 
 
-def read_price(place: str, value: object, required: bool) -> Price | None:
-    """Read what must be a price or, where it is not required, may be one."""
+def read_price(place: str, key: str, value: object) -> Price | None:
+    """Read what must be a price or, under a key that is no known dimension, may be one."""
     try:
         return Price.parse(value)
     except PriceError as error:
-        if required:
-            raise PriceError(f"{place}: {error}") from None
+        if key in DIMENSIONS:
+            raise PriceError(f"{place}.{key}: {error}") from None
         return None
 
 

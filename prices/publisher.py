@@ -27,16 +27,17 @@ def make_publication(
 ) -> tuple[Stamp, Publication]:
     """Make the bodies from the database, as one state of it; the transaction waits for no packing.
 
-    Ours is packed on another core while upstream's is made, which may have been packed `ahead`.
+    Ours is packed while upstream's is read, which need not be where it was packed `ahead`.
     """
     with ThreadPoolExecutor(3) as pool:
         with reading(engine) as connection:
             state = catalogue_state(connection)
             prices = history.prices(connection, state.revision)
             ours = begin_to_pack(pricebeat.price_list(prices, markup, state.revision), pool)
-            body = openrouter.model_list(documents(connection), state.envelope)
-        models = (ahead and ahead.of(body)) or begin_to_pack(body, pool)()
-        return stamp(state, markup), Publication(state.revision, models, ours())
+            models = (ahead and ahead.of(state)) or begin_to_pack(
+                openrouter.model_list(documents(connection), state.envelope), pool
+            )
+        return stamp(state, markup), Publication(state.revision, models(), ours())
 
 
 def read_database(engine: Engine, markup: Decimal, known: Stamp | None) -> tuple[Stamp, Publication | None]:

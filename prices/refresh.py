@@ -96,7 +96,7 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
         listed = None if claimed.state.is_what(receipt.digest) else _parse(body, shelf)
         del body  # a large list is there once in memory, not twice
         if listed and not asked.given:
-            ahead = pack_ahead(listed)
+            ahead = pack_ahead(listed, receipt.digest)
         asked.progress("committing")
         claimed.check()
         if listed is None:

@@ -108,9 +108,7 @@ def _read_pricing(pricing: Mapping[str, Any]) -> PriceSchedule:
             if key in REQUIRED and value is not None:
                 raise PriceError(f"pricing.{key}: {shown(value)} is not a price")
             continue
-        if not is_name(key):
-            continue
-        if (price := read_price(f"pricing.{key}", value, key in DIMENSIONS)) is not None:
+        if (key in DIMENSIONS or is_name(key)) and (price := read_price("pricing", key, value)) is not None:
             base[key] = price
     entries = pricing.get("overrides") or []
     if not isinstance(entries, list):
