@@ -110,8 +110,8 @@ def _reverts(told: Any) -> int | None:
     return told.earlier_id if change.undoes(earlier) else None
 
 
-def _attributes(slug: str, told: str | None, document: str) -> Attributes:
-    return Attributes.of(slug, document.encode()) if told is None else Attributes.from_json(told)
+def _attributes(slug: str, told: str | None, document: bytes) -> Attributes:
+    return Attributes.of(slug, document) if told is None else Attributes.from_json(told)
 
 
 def _listing(connection: Connection, revision: int) -> dict[int, int]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from prices.database import UtcDateTime
+from prices.database import UtcDateTime, Utf8
 
 SCHEMA_HEAD = "20261122_03"
 """The migration whose tables these are; a test holds it against Alembic's own head."""
@@ -98,7 +98,7 @@ language_models = Table(
     # The place in upstream's list, which clients depend on.
     Column("position", Integer, nullable=False),
     # The model's JSON exactly as upstream sent it.
-    Column("document", Text, nullable=False),
+    Column("document", Utf8, nullable=False),
     Column("first_seen_at", UtcDateTime, nullable=False),
     # Set on a tombstone: upstream no longer lists it.
     Column("removed_at", UtcDateTime),

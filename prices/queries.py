@@ -106,12 +106,12 @@ def tombstones(connection: Connection) -> dict[str, int]:
 def listed_models(connection: Connection) -> Iterator[LanguageModel]:
     """Read the models that upstream lists, in upstream's order, a few at a time."""
     for slug, position, document, schedule, row_id in connection.execute(_LISTED_MODELS):
-        yield LanguageModel(slug, position, document.encode(), PriceSchedule.from_json(schedule), row_id)
+        yield LanguageModel(slug, position, document, PriceSchedule.from_json(schedule), row_id)
 
 
 def documents(connection: Connection) -> list[bytes]:
     """Read upstream's JSON of each model that it lists, in its order."""
-    return [document.encode() for document in connection.scalars(_DOCUMENTS)]
+    return list(connection.scalars(_DOCUMENTS))
 
 
 def holds(connection: Connection) -> dict[str, Hold]:

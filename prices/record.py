@@ -15,7 +15,7 @@ from prices.models import language_models, price_holds, revisions
 from prices.revision import Revision
 
 _PLACE: BindParameter[int] = bindparam("new_position")
-_DOCUMENT: BindParameter[str] = bindparam("new_document")
+_DOCUMENT: BindParameter[bytes] = bindparam("new_document")
 _THIS = update(language_models).where(language_models.c.id == bindparam("row"))
 _ADD = insert(language_models)
 _MOVE = _THIS.values(position=_PLACE, document=_DOCUMENT, removed_at=None)
@@ -89,7 +89,7 @@ def _write_models(connection: Connection, models: Sequence[ModelDiff], now: date
         {
             "slug": model.slug,
             "position": model.position,
-            "document": model.document.decode(),
+            "document": model.document,
             "first_seen_at": now,
         }
         for model in after
@@ -97,7 +97,7 @@ def _write_models(connection: Connection, models: Sequence[ModelDiff], now: date
     )
     execute_each(connection, _ADD, come)
     stay = (
-        {"row": model.row_id, "new_position": model.position, "new_document": model.document.decode()}
+        {"row": model.row_id, "new_position": model.position, "new_document": model.document}
         for model in after
         if model.row_id is not None
     )

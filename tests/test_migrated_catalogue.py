@@ -66,7 +66,7 @@ def run(at: datetime) -> dict[str, Any]:
 
 def row_of(row: dict[str, Any], position: int, removed_at: datetime | None = None) -> dict[str, Any]:
     (read,) = listed(row).models
-    written = {"slug": read.id, "position": position, "document": read.document.decode()}
+    written = {"slug": read.id, "position": position, "document": read.document}
     return {"first_seen_at": BEGIN, "removed_at": removed_at, **written}
 
 

@@ -3,7 +3,7 @@
 Amounts are decimal texts in USD: per token and per million tokens, or per request, image or search.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -19,9 +19,12 @@ from prices.rates import rates_at
 from prices.schedule import PriceSchedule
 
 MILLION = Decimal(1_000_000)
+DEFAULT_UNIT = "token"
+"""What is priced by default."""
 
 BANDS = ((Decimal(1), "low"), (Decimal(5), "medium"), (Decimal(20), "high"))
 """Upper bounds, in USD per million tokens, of the mean of three prompt tokens and one completion token."""
+_TEXT = frozenset(("text",))
 _BANDS_OF_FOUR = tuple((4 * bound / MILLION, band) for bound, band in BANDS)
 
 
@@ -104,9 +107,11 @@ def _value(change: KnownChange, text: str | None) -> str | msgspec.Raw | None:
 
 def schedule_entry(schedule: PriceSchedule, markup: Decimal) -> dict[str, Any]:
     """Describe a schedule: the base price of each dimension, and the overrides."""
-    unseen = {name: {"state": PriceState.UNKNOWN, "unit": _unit(name)} for name in sorted(schedule.unseen)}
+    prices = _dimensions(schedule.base, markup)
+    for name in sorted(schedule.unseen):
+        prices[name] = {"state": PriceState.UNKNOWN, "unit": UNITS.get(name, DEFAULT_UNIT)}
     return {
-        "prices": {**_dimensions(schedule.base, markup), **unseen},
+        "prices": prices,
         "overrides": [
             {**dict(entry.conditions), "prices": _dimensions(dict(entry.prices), markup)}
             for entry in schedule.overrides
@@ -141,52 +146,56 @@ def _held(held: HeldPrice, markup: Decimal) -> dict[str, Any]:
     return {"since": held.seen_at, "reason": held.reason, **told}
 
 
-def _dimensions(prices: Any, markup: Decimal) -> dict[str, Any]:
-    return {name: _described(price.text, _unit(name), markup) for name, price in prices.items()}
+def _dimensions(prices: Mapping[str, Price], markup: Decimal) -> dict[str, Any]:
+    describe = _describer(markup)
+    return {name: describe(price.text, UNITS.get(name, DEFAULT_UNIT)) for name, price in prices.items()}
 
 
-@lru_cache(maxsize=4096)
-def _described(text: str, unit: str, markup: Decimal) -> dict[str, Any]:
-    """Describe one price; nobody changes what this gives, because many models share it."""
-    price = Price(text)
-    told: dict[str, Any] = {"state": price.state, "unit": unit}
-    if price.amount is None:
-        return told
-    retail = price.amount if markup == 1 else times(price.amount, markup)
-    if unit != "token":
-        return told | {"per_unit": text, "retail_per_unit": plain(retail)}
-    per_million = plain(times(price.amount, MILLION))
-    return told | {
-        "per_token": text,
-        "per_million": per_million,
-        "retail_per_token": plain(retail),
-        "retail_per_million": per_million if markup == 1 else plain(times(retail, MILLION)),
-    }
+@lru_cache(maxsize=4)
+def _describer(markup: Decimal) -> Callable[[str, str], dict[str, Any]]:
+    """Give what describes a price; nobody changes what that gives, because many models share it."""
 
+    @lru_cache(maxsize=4096)
+    def describe(text: str, unit: str) -> dict[str, Any]:
+        price = Price(text)
+        told: dict[str, Any] = {"state": price.state.value, "unit": unit}
+        if price.amount is None:
+            return told
+        retail = price.amount if markup == 1 else times(price.amount, markup)
+        if unit != DEFAULT_UNIT:
+            return told | {"per_unit": text, "retail_per_unit": plain(retail)}
+        per_million = plain(times(price.amount, MILLION))
+        return told | {
+            "per_token": text,
+            "per_million": per_million,
+            "retail_per_token": plain(retail),
+            "retail_per_million": per_million if markup == 1 else plain(times(retail, MILLION)),
+        }
 
-def _unit(name: str) -> str:
-    return UNITS.get(name, "token")
+    return describe
 
 
 def cost_band(schedule: PriceSchedule) -> str:
     """Say roughly what a model costs: free, low, medium, high, premium, dynamic, or unknown."""
-    shown = [schedule.base.get(name) for name in ("prompt", "completion")]
-    amounts = [price.amount for price in shown if price]
-    if len(amounts) < len(shown):
-        return "unknown"
-    prompt, completion = amounts
+    prompt, completion = schedule.base.get("prompt"), schedule.base.get("completion")
     if prompt is None or completion is None:
+        return "unknown"
+    if prompt.amount is None or completion.amount is None:
         return "dynamic"
-    four_tokens = 3 * prompt + completion
-    if four_tokens == 0:
+    four_tokens = 3 * prompt.amount + completion.amount
+    if not four_tokens:
         return "free"
-    return next((band for bound, band in _BANDS_OF_FOUR if four_tokens <= bound), "premium")
+    for bound, band in _BANDS_OF_FOUR:
+        if four_tokens <= bound:
+            return band
+    return "premium"
 
 
 def _flags(attributes: Attributes, schedule: PriceSchedule) -> dict[str, bool]:
     return {
-        "free": not schedule.unseen and all(price.amount == 0 for price in schedule.base.values()),
-        "multimodal": any(kind != "text" for kind in attributes.inputs),
+        "free": not schedule.unseen
+        and all(price.state is PriceState.FREE for price in schedule.base.values()),
+        "multimodal": not _TEXT.issuperset(attributes.inputs),
         "files": "file" in attributes.inputs,
         "reasoning": attributes.reasoning,
     }

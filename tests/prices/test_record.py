@@ -245,7 +245,7 @@ def one_price(engine: Engine) -> Engine:
     with writing(engine) as connection:
         for slug in ("a/one", "a/two"):
             connection.execute(
-                insert(language_models).values(slug=slug, position=0, document="{}", first_seen_at=BEGIN)
+                insert(language_models).values(slug=slug, position=0, document=b"{}", first_seen_at=BEGIN)
             )
         connection.execute(insert(dated_prices), [beginning(3, 2)])
     return engine

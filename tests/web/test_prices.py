@@ -91,10 +91,10 @@ def test_every_amount_is_the_list_price_times_its_factor(client: FlaskClient) ->
     "text", ["0." + "0" * 8 + "1234567890123456789012345678901", "1234567890.123456789012345678901"]
 )
 def test_an_amount_of_more_digits_than_decimal_keeps_by_default_stays_exact(text: str) -> None:
-    from prices.formats.pricebeat import _described
+    from prices.formats.pricebeat import _describer
     from prices.price import Price
 
-    told = _described(Price.parse(text).text, "token", Decimal("1.2345"))
+    told = _describer(Decimal("1.2345"))(Price.parse(text).text, "token")
     whole, _, fraction = text.partition(".")
     moved = f"{whole}{fraction[:6]}.{fraction[6:]}".lstrip("0")
     assert told["per_million"] == (f"0{moved}" if moved.startswith(".") else moved)
