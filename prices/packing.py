@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -19,36 +18,35 @@ from prices.queries import CatalogueState
 GZIP_LEVEL, BROTLI_QUALITY, ZSTD_LEVEL = 6, 5, 6
 """Where each takes 7 to 10 ms for the list of 421 models; brotli 11 saves a fifth more and takes a second."""
 
-WORTH_THREADS: Final = 64 * 1024
-"""A body of so many bytes may be packed in all encodings side by side: each lets the others run."""
+WORTH_A_THREAD: Final = 64 * 1024
+"""A body of so many bytes is packed beside other work: who packs lets others run."""
 MOST_AHEAD: Final = 8 * 1024 * 1024
 """A body of more bytes is not packed ahead: it would be in memory while the list is committed."""
 
 
-_PACKERS: Final = (
-    lambda body: gzip.compress(body, GZIP_LEVEL, mtime=0),
-    lambda body: brotli.compress(body, quality=BROTLI_QUALITY),
-    lambda body: zstandard.compress(body, ZSTD_LEVEL),
-)
-
-
 def pack(body: bytes) -> PublishedBody:
     """Pack a body in each encoding; equal bytes have equal validators everywhere."""
-    return PublishedBody(_etag(body), *(packer(body) for packer in _PACKERS))
+    return _packed(body, lambda: _br_and_zstd(body))
 
 
-def begin_to_pack(body: bytes, pool: ThreadPoolExecutor) -> Callable[[], PublishedBody]:
-    """Pack a body in each encoding side by side; what this gives waits for the packed body."""
-    if len(body) < WORTH_THREADS:
+def begin_to_pack(body: bytes) -> Callable[[], PublishedBody]:
+    """Pack a body on two cores; what this gives does the caller's part and waits for the other."""
+    if len(body) < WORTH_A_THREAD:
         packed = pack(body)
         return lambda: packed
-    packing = [pool.submit(packer, body) for packer in _PACKERS]
-    etag = _etag(body)
-    return lambda: PublishedBody(etag, *(one.result() for one in packing))
+    others = in_background(lambda: _br_and_zstd(body))
+    return lambda: _packed(body, others.result)
 
 
-def _etag(body: bytes) -> str:
-    return f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
+def _packed(body: bytes, others: Callable[[], tuple[bytes, bytes]]) -> PublishedBody:
+    etag = f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
+    gzipped = gzip.compress(body, GZIP_LEVEL, mtime=0)
+    return PublishedBody(etag, gzipped, *others())
+
+
+def _br_and_zstd(body: bytes) -> tuple[bytes, bytes]:
+    """Pack a body in the encodings that take together as long as gzip alone."""
+    return brotli.compress(body, quality=BROTLI_QUALITY), zstandard.compress(body, ZSTD_LEVEL)
 
 
 class PackedAhead:
@@ -66,6 +64,6 @@ class PackedAhead:
 def pack_ahead(listed: OpenRouterList, digest: str) -> PackedAhead | None:
     """Begin to pack upstream's list, read from the body of a digest; not where a row was left out."""
     documents = [row.document for row in listed.models]
-    if listed.skipped or not WORTH_THREADS <= sum(map(len, documents)) <= MOST_AHEAD:
+    if listed.skipped or not WORTH_A_THREAD <= sum(map(len, documents)) <= MOST_AHEAD:
         return None
     return PackedAhead(openrouter.model_list(documents, listed.envelope), digest)

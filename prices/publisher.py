@@ -1,7 +1,6 @@
 """Brings what is published up to the database: makes a revision's bodies, and says how fresh they are."""
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from redis import Redis
@@ -29,15 +28,14 @@ def make_publication(
 
     Ours is packed while upstream's is read, which need not be where it was packed `ahead`.
     """
-    with ThreadPoolExecutor(3) as pool:
-        with reading(engine) as connection:
-            state = catalogue_state(connection)
-            prices = history.prices(connection, state.revision)
-            ours = begin_to_pack(pricebeat.price_list(prices, markup, state.revision), pool)
-            models = (ahead and ahead.of(state)) or begin_to_pack(
-                openrouter.model_list(documents(connection), state.envelope), pool
-            )
-        return stamp(state, markup), Publication(state.revision, models(), ours())
+    with reading(engine) as connection:
+        state = catalogue_state(connection)
+        prices = history.prices(connection, state.revision)
+        ours = begin_to_pack(pricebeat.price_list(prices, markup, state.revision))
+        models = (ahead and ahead.of(state)) or begin_to_pack(
+            openrouter.model_list(documents(connection), state.envelope)
+        )
+    return stamp(state, markup), Publication(state.revision, models(), ours())
 
 
 def read_database(engine: Engine, markup: Decimal, known: Stamp | None) -> tuple[Stamp, Publication | None]:
