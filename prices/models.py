@@ -137,7 +137,7 @@ price_changes = Table(
     metadata,
     # The cursor of the feed: commits come one after the other, so a larger number is a later commit.
     Column("id", Integer, primary_key=True),
-    Column("revision", Integer, ForeignKey("revisions.revision"), nullable=False),
+    Column("revision", Integer, nullable=False),
     Column("model_id", Integer, ForeignKey("language_models.id"), nullable=False),
     # One of `prices.changes.ChangeKind`, and what of the model changed, where it was a part of it.
     Column("kind", String(32), nullable=False),

@@ -1,5 +1,8 @@
 """Prices by their beginning: one row where three stood; what a change undoes is told when it is read.
 
+A change names its revision without a foreign key, as prices and attributes do: PostgreSQL would look for the
+revision's row as often as it has changes.
+
 A release that came before can neither read nor write prices in the database any more: its refresh fails
 whole, and the next one uses the body that it received.
 
@@ -17,6 +20,7 @@ down_revision = "20261121_02"
 branch_labels = None
 depends_on = None
 
+REVISION_KEY = "fk_price_changes_revision_revisions"
 CURRENT = sa.text("valid_to IS NULL AND revision_to IS NULL")
 
 BEGINNINGS = """
@@ -93,13 +97,46 @@ def upgrade() -> None:
         op.execute(words)
     op.drop_table("price_intervals")
     op.drop_index("ix_price_changes_model_id", "price_changes")
+    if op.get_context().dialect.name == "postgresql":
+        op.drop_constraint(REVISION_KEY, "price_changes", type_="foreignkey")
+        op.drop_column("price_changes", "reverts")
+        # A document is written and read as a whole: to compress it takes longer than to store it.
+        op.execute("ALTER TABLE language_models ALTER COLUMN document SET STORAGE EXTERNAL")
+    else:
+        _make_changes_anew(sa.Column("revision", sa.Integer, nullable=False))
     op.create_index("ix_price_changes_model_id", "price_changes", ["model_id", "id"])
-    op.drop_column("price_changes", "reverts")
+
+
+def _make_changes_anew(revision: "sa.Column[int]", *more: "sa.Column[int]") -> None:
+    """Make the table anew with what it holds: SQLite takes no foreign key from a table that is there."""
+    op.rename_table("price_changes", "old_price_changes")
+    op.create_table(
+        "price_changes",
+        sa.Column("id", sa.Integer, primary_key=True),
+        revision,
+        sa.Column("model_id", sa.Integer, sa.ForeignKey("language_models.id"), nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("part", sa.String(255)),
+        sa.Column("before", sa.Text),
+        sa.Column("after", sa.Text),
+        sa.Column("at", UtcDateTime, nullable=False),
+        *more,
+        sqlite_autoincrement=True,
+    )
+    kept = 'id, revision, model_id, kind, part, "before", "after", at'
+    op.execute(f"INSERT INTO price_changes ({kept}) SELECT {kept} FROM old_price_changes")  # noqa: S608
+    op.drop_table("old_price_changes")
 
 
 def downgrade() -> None:
-    op.add_column("price_changes", sa.Column("reverts", sa.Integer))
     op.drop_index("ix_price_changes_model_id", "price_changes")
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("ALTER TABLE language_models ALTER COLUMN document SET STORAGE EXTENDED")
+        op.create_foreign_key(REVISION_KEY, "price_changes", "revisions", ["revision"], ["revision"])
+        op.add_column("price_changes", sa.Column("reverts", sa.Integer))
+    else:
+        known = sa.Column("revision", sa.Integer, sa.ForeignKey("revisions.revision"), nullable=False)
+        _make_changes_anew(known, sa.Column("reverts", sa.Integer))
     op.create_index("ix_price_changes_model_id", "price_changes", ["model_id", "at"])
     op.create_table(
         "price_intervals",
