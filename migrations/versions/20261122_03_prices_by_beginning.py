@@ -102,6 +102,7 @@ def upgrade() -> None:
         op.drop_column("price_changes", "reverts")
         # A document is written and read as a whole: to compress it takes longer than to store it.
         op.execute("ALTER TABLE language_models ALTER COLUMN document SET STORAGE EXTERNAL")
+        op.execute("ALTER TABLE language_models SET (fillfactor = 50)")
     else:
         _make_changes_anew(sa.Column("revision", sa.Integer, nullable=False))
     op.create_index("ix_price_changes_model_id", "price_changes", ["model_id", "id"])
