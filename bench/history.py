@@ -15,14 +15,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 import deploy_migrations
 from bench.rounds import Row, alternate, microseconds
 from local.redis_server import RedisServer
 from prices import history
+from prices.changes import ChangeKind
 from prices.database import reading
 from prices.formats import pricebeat
+from prices.models import price_changes
 from prices.openrouter import parse
 from prices.queries import catalogue_state
 from prices.replay import Capture, captures_in, replay
@@ -35,6 +37,7 @@ REFRESHES = int(os.environ.get("BENCH_REFRESHES", "1107"))
 MODELS = 420
 FIRST, STEP = datetime(2024, 9, 21, tzinfo=UTC), timedelta(hours=12)
 ROUNDS, TIMES = 9, 5
+PAGE = 1000
 ONE = Decimal(1)
 
 
@@ -103,14 +106,21 @@ def _questions(name: str, services: Services) -> list[Row]:
             found = history.prices(connection, asked, at=at, slug=slug)
         return pricebeat.price_list(found, ONE, asked, at)
 
+    def follow(since: int) -> bytes:
+        with reading(services.engine) as connection:
+            found = history.changes(connection, since=since, limit=PAGE, kinds=frozenset(ChangeKind))
+        return pricebeat.change_list(found, since, more=True)
+
     with reading(services.engine) as connection:
         newest = catalogue_state(connection).revision
         *_others, last = history.prices(connection, newest)
+        changes: int = connection.execute(select(func.max(price_changes.c.id))).scalar_one()
     measures = {
         "the current list": lambda: ask(),
         "the list of a year ago, at": lambda: ask(at=middle),
         "the list of a year ago, revision": lambda: ask(revision=newest // 2),
         "one model of a year ago, at": lambda: ask(at=middle, slug=last.slug),
+        f"{PAGE:,} changes of a year ago": lambda: follow(changes // 2),
     }
     acts = {what: microseconds(act, TIMES) for what, act in measures.items()}
     return alternate(f"ask, {name}", "µs", acts, rounds=ROUNDS)

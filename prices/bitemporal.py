@@ -27,8 +27,8 @@ from prices.models import (
     revisions,
 )
 
-# A release that came before the table of attributes may still add models while this one starts: what it
-# wrote is described by upstream's JSON of today.
+# A release that came before the table of attributes may have added models while the next one started: they
+# are described by upstream's JSON of today until that says something else.
 _UNDESCRIBED = case((model_attributes.c.attributes.is_(None), language_models.c.document)).label("document")
 
 _AT: BindParameter[datetime] = bindparam("at")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import Connection, Engine, delete, select, update
 
 from prices import queries
 from prices.catalogue_diff import compare
@@ -23,7 +23,7 @@ from prices.shelf import Receipt
 
 _MOVE_CATALOGUE = update(catalogue)
 _EMPTY_STASH = delete(received_bodies)
-_LAST_COMMIT = select(func.max(revisions.c.committed_at))
+_LAST_COMMIT = select(revisions.c.committed_at).order_by(revisions.c.revision.desc()).limit(1)
 
 MAX_NAMED_ROWS = 50
 """How many skipped rows a run names; the count is always whole."""

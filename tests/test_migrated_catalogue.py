@@ -280,6 +280,28 @@ def known(intervals: list[dict[str, Any]], revision: int, at: datetime) -> list[
     ]
 
 
+def test_what_the_first_release_added_beside_the_second_is_served_and_goes_on(filled: Engine) -> None:
+    migrate(filled, SECOND)
+    new = model("d/new", name="Neu", prompt="0.5")
+    at = BEGIN + 2 * DAY
+    write(filled, refresh_runs, run(at))
+    write(filled, language_models, row_of(new, 2))
+    write(filled, price_intervals, interval(new, 4, (2, None), (3, None)))
+    write(filled, revisions, {"revision": 3, "run_id": 3, "committed_at": at, "changes": 1})
+    with writing(filled) as connection:
+        connection.execute(update(catalogue).values(fence=3, revision=3, refreshed_run_id=3, refreshed_at=at))
+    migrate(filled, SCHEMA_HEAD)
+
+    assert prompts(ask(filled)) == [("b/two", "0.000001"), ("a/one", "0.000002"), ("d/new", "0.5")]
+    (told,) = ask(filled, slug="d/new")
+    with reading(filled) as connection:
+        (only,) = history.intervals(connection, "d/new")
+    assert told.attributes.name == only.attributes.name == "Neu"
+    assert fill(filled, *NEWEST, new | {"name": "Anders"}, at=BEGIN + 3 * DAY).revision == 4
+    (told,) = ask(filled, slug="d/new")
+    assert told.attributes.name == "Anders"
+
+
 def test_what_the_release_before_still_writes_beside_this_one_fails_whole(filled: Engine) -> None:
     migrate(filled, SCHEMA_HEAD)
     before = content(filled)
