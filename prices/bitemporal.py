@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    FromClause,
     ScalarSelect,
     Select,
+    Subquery,
     and_,
     bindparam,
     case,
@@ -16,6 +18,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
 )
 
 from prices.models import (
@@ -42,63 +45,68 @@ def _says(row: Any, revision: BindParameter[int]) -> ColumnElement[bool]:
     return and_(row.revision_from <= revision, or_(row.revision_to.is_(None), row.revision_to > revision))
 
 
-_FOLLOWING = dated_prices.alias("following")
-_NEXT_ROWS = dated_prices.alias("next")
-# What began next after a price: of several revisions' words on that, the first.
-_NEXT = (
-    select(_NEXT_ROWS.c.id)
-    .where(
-        _NEXT_ROWS.c.model_id == dated_prices.c.model_id,
-        _NEXT_ROWS.c.valid_from > dated_prices.c.valid_from,
-        _NEXT_ROWS.c.revision_from <= _REVISION,
-    )
-    .order_by(_NEXT_ROWS.c.valid_from, _NEXT_ROWS.c.revision_from)
-    .limit(1)
-    .correlate(dated_prices)
-    .scalar_subquery()
-)
-
-
 @cache
-def prices(*, dated: bool, of_one: bool) -> Select[Any]:
+def prices(*, dated: bool, of_one: bool, lateral: bool) -> Select[Any]:
     """Ask for the prices that a revision (`said_in`) says, with the attributes of another (`shown`).
 
     The last of each model, or with `dated` those in force `at` a time, with the end of each (`valid_to`) and
-    the revision that said it first (`ended_in`); of all models, or the one `called` so.
+    the revision that said it first (`ended_in`); of all models, or the one `called` so. `lateral` where the
+    database knows such joins: PostgreSQL reads the whole history otherwise.
     """
-    price, said = dated_prices.c, model_attributes.c
-    following = _FOLLOWING.c
-    valid_to, ended_in = (following.valid_from, following.revision_from) if dated else (null(), null())
+    said = model_attributes.c
+    began = dated_prices.alias("began")
+    until = [began.c.valid_from <= _AT] if dated else []
+    last, is_last = _one(
+        select(began)
+        .where(began.c.model_id == language_models.c.id, began.c.revision_from <= _REVISION, *until)
+        .order_by(began.c.valid_from.desc(), began.c.revision_from.desc())
+        .correlate(language_models),
+        "last",
+        lateral=lateral,
+    )
+    begins = dated_prices.alias("begins")
+    following, is_next = _one(
+        select(begins)
+        .where(
+            begins.c.model_id == last.c.model_id,
+            begins.c.valid_from > last.c.valid_from,
+            begins.c.revision_from <= _REVISION,
+        )
+        .order_by(begins.c.valid_from, begins.c.revision_from)
+        .correlate(last),
+        "following",
+        lateral=lateral,
+    )
+    ends = (following.c.valid_from, following.c.revision_from) if dated else (null(), null())
     query = (
         select(
             language_models.c.id,
             language_models.c.slug,
             said.attributes,
             _UNDESCRIBED,
-            price.schedule,
-            price.valid_from,
-            valid_to.label("valid_to"),
-            price.revision_from,
-            ended_in.label("ended_in"),
+            last.c.schedule,
+            last.c.valid_from,
+            ends[0].label("valid_to"),
+            last.c.revision_from,
+            ends[1].label("ended_in"),
         )
         .select_from(language_models)
-        .join(dated_prices, price.id == _last(dated=dated))
+        .join(last, is_last)
         .outerjoin(model_attributes, and_(said.model_id == language_models.c.id, _says(said, _SHOWN)))
-        .where(price.schedule.isnot(None))
+        .where(last.c.schedule.isnot(None))
     )
     if dated:
-        query = query.outerjoin(_FOLLOWING, following.id == _NEXT)
+        query = query.outerjoin(following, is_next)
     return query.where(_IS_CALLED) if of_one else query
 
 
-def _last(*, dated: bool) -> ScalarSelect[int]:
-    """Give the price of a model that began last, as the revision says; with `dated`, until a time."""
-    price = dated_prices.alias("last").c
-    query = select(price.id).where(price.model_id == language_models.c.id, price.revision_from <= _REVISION)
-    if dated:
-        query = query.where(price.valid_from <= _AT)
-    last = query.order_by(price.valid_from.desc(), price.revision_from.desc()).limit(1)
-    return last.correlate(language_models).scalar_subquery()
+def _one(query: Select[Any], name: str, *, lateral: bool) -> tuple[FromClause, ColumnElement[bool]]:
+    """Give the first row that a correlated query finds as what to join, and on what."""
+    if lateral:
+        return query.limit(1).lateral(name), true()
+    row = dated_prices.alias(name)
+    found = query.with_only_columns(query.selected_columns.id).limit(1).scalar_subquery()
+    return row, row.c.id == found
 
 
 @cache
@@ -111,46 +119,42 @@ def held(*, of_one: bool) -> Select[Any]:
     return query
 
 
-_EARLIER, _BEFORE = price_changes.alias("earlier"), price_changes.alias("before")
-# The change of the same thing that came before one.
-_PREVIOUS = (
-    select(_BEFORE.c.id)
-    .where(
-        _BEFORE.c.model_id == price_changes.c.model_id,
-        _BEFORE.c.part.is_not_distinct_from(price_changes.c.part),
-        _BEFORE.c.id < price_changes.c.id,
-        _BEFORE.c.revision < price_changes.c.revision,
-    )
-    .order_by(_BEFORE.c.id.desc())
-    .limit(1)
-    .correlate(price_changes)
-    .scalar_subquery()
-)
-
-
 @cache
 def changes(*, of_one: bool) -> Select[Any]:
     """Ask for changes of some `kinds` after the cursor `since`, so many at the `most`.
 
-    With each the one before of the same thing: `earlier_id`, `earlier_kind`, `earlier_before`, `earlier_at`.
+    With each the time of its commit, and the number of the change of the same thing before (`previous`).
     """
     row = price_changes.c
     kinds: BindParameter[list[str]] = bindparam("kinds", expanding=True)
     query = (
-        select(
-            price_changes,
-            language_models.c.slug,
-            *(_EARLIER.c[name].label(f"earlier_{name}") for name in ("id", "kind", "before", "at")),
-        )
+        select(price_changes, language_models.c.slug, revisions.c.committed_at)
         .join(language_models, language_models.c.id == row.model_id)
-        .outerjoin(_EARLIER, _EARLIER.c.id == _PREVIOUS)
+        .join(revisions, revisions.c.revision == row.revision)
         .where(row.id > bindparam("since"), row.kind.in_(kinds))
         .order_by(row.id)
         .limit(bindparam("most"))
     )
-    return query.where(_IS_CALLED) if of_one else query
+    page = (query.where(_IS_CALLED) if of_one else query).subquery("page")
+    previous = case((page.c.part.is_(None), _previous(page, None)), else_=_previous(page, page.c.part))
+    return select(page, previous.label("previous")).order_by(page.c.id)
 
 
+def _previous(page: Subquery, part: ColumnElement[str] | None) -> ScalarSelect[int]:
+    """Give the change of the same part that came before: each of the two forms is one step in an index."""
+    before = price_changes.alias("before").c
+    query = select(before.id).where(
+        before.model_id == page.c.model_id,
+        before.part.is_(None) if part is None else before.part == part,
+        before.id < page.c.id,
+        before.revision < page.c.revision,
+    )
+    return query.order_by(before.id.desc()).limit(1).correlate(page).scalar_subquery()
+
+
+UNDONE = select(price_changes.c.id, price_changes.c.kind, price_changes.c.before, price_changes.c.at).where(
+    price_changes.c.id.in_(bindparam("numbers", expanding=True))
+)
 REVISION_AT = select(func.max(revisions.c.revision)).where(revisions.c.committed_at <= _AT)
 LISTING = (
     select(revisions.c.listing)

@@ -35,7 +35,9 @@ def prices(
     of_one = slug is not None
     shown = revision if at is None else min(revision, revision_at(connection, at))
     asked = {"said_in": revision, "shown": shown, "at": at, "called": _called(slug)}
-    rows = connection.execute(bitemporal.prices(dated=at is not None, of_one=of_one), asked).all()
+    lateral = connection.dialect.name == "postgresql"
+    question = bitemporal.prices(dated=at is not None, of_one=of_one, lateral=lateral)
+    rows = connection.execute(question, asked).all()
     order = {} if of_one else _listing(connection, shown)
     held = {} if at else _held(connection, asked, of_one=of_one)
     return (
@@ -85,6 +87,9 @@ def changes(
     A change's number is the cursor: commits come one after the other, so none ever appears behind it.
     """
     asked = {"since": since, "most": limit, "kinds": [str(kind) for kind in kinds], "called": _called(slug)}
+    found = connection.execute(bitemporal.changes(of_one=slug is not None), asked).all()
+    numbers = [told.previous for told in found if told.previous]
+    previous = {told.id: told for told in connection.execute(bitemporal.UNDONE, {"numbers": numbers})}
     return [
         KnownChange(
             told.id,
@@ -95,19 +100,19 @@ def changes(
             told.after,
             told.at,
             told.revision,
-            _reverts(told),
+            _reverts(told, previous.get(told.previous)),
         )
-        for told in connection.execute(bitemporal.changes(of_one=slug is not None), asked)
+        for told in found
     ]
 
 
-def _reverts(told: Any) -> int | None:
+def _reverts(told: Any, earlier: Any) -> int | None:
     """Name the change of the same thing before one, where it was of the last day and this one undoes it."""
-    if told.earlier_id is None or told.at - told.earlier_at >= REVERTED_WITHIN:
+    if earlier is None or told.committed_at - earlier.at >= REVERTED_WITHIN:
         return None
     change = Change(ChangeKind(told.kind), told.part, told.before, told.after)
-    earlier = Change(ChangeKind(told.earlier_kind), told.part, told.earlier_before)
-    return told.earlier_id if change.undoes(earlier) else None
+    undone: int = earlier.id
+    return undone if change.undoes(Change(ChangeKind(earlier.kind), told.part, earlier.before)) else None
 
 
 def _attributes(slug: str, told: str | None, document: bytes) -> Attributes:

@@ -147,7 +147,7 @@ price_changes = Table(
     Column("after", Text),
     # Since when the new value holds.
     Column("at", UtcDateTime, nullable=False),
-    Index("ix_price_changes_model_id", "model_id", "id"),
+    Index("ix_price_changes_model_id", "model_id", "part", "id"),
     sqlite_autoincrement=True,
 )
 

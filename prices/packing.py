@@ -10,7 +10,9 @@ import brotli
 import zstandard
 
 from prices.background import in_background
+from prices.errors import in_full
 from prices.formats import openrouter
+from prices.logs import log
 from prices.openrouter import OpenRouterList
 from prices.publication import PublishedBody
 from prices.queries import CatalogueState
@@ -66,4 +68,8 @@ def pack_ahead(listed: OpenRouterList, digest: str) -> PackedAhead | None:
     documents = [row.document for row in listed.models]
     if listed.skipped or not WORTH_A_THREAD <= sum(map(len, documents)) <= MOST_AHEAD:
         return None
-    return PackedAhead(openrouter.model_list(documents, listed.envelope), digest)
+    try:
+        return PackedAhead(openrouter.model_list(documents, listed.envelope), digest)
+    except (RuntimeError, MemoryError) as error:  # no thread, no room: it can be packed when it is published
+        log.warning("Upstream's list could not be packed ahead", reason=in_full(error))
+        return None

@@ -26,15 +26,15 @@ def make_publication(
 ) -> tuple[Stamp, Publication]:
     """Make the bodies from the database, as one state of it; the transaction waits for no packing.
 
-    Ours is packed while upstream's is read, which need not be where it was packed `ahead`.
+    Upstream's is packed while ours is made; where it was packed `ahead`, it need not be read.
     """
     with reading(engine) as connection:
         state = catalogue_state(connection)
-        prices = history.prices(connection, state.revision)
-        ours = begin_to_pack(pricebeat.price_list(prices, markup, state.revision))
         models = (ahead and ahead.of(state)) or begin_to_pack(
             openrouter.model_list(documents(connection), state.envelope)
         )
+        prices = history.prices(connection, state.revision)
+        ours = begin_to_pack(pricebeat.price_list(prices, markup, state.revision))
     return stamp(state, markup), Publication(state.revision, models(), ours())
 
 

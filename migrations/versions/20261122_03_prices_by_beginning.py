@@ -4,7 +4,7 @@ A change names its revision without a foreign key, as prices and attributes do: 
 revision's row as often as it has changes.
 
 A release that came before can neither read nor write prices in the database any more: its refresh fails
-whole, and the next one uses the body that it received.
+whole, and the next one uses the body that it received. On the way back what changes undo is not told again.
 
 Revision ID: 20261122_03
 Revises: 20261121_02
@@ -25,19 +25,22 @@ CURRENT = sa.text("valid_to IS NULL AND revision_to IS NULL")
 
 BEGINNINGS = """
 INSERT INTO dated_prices (model_id, schedule, valid_from, revision_from)
-SELECT model_id, schedule, valid_from, revision_from FROM price_intervals said WHERE NOT EXISTS (
+SELECT model_id, schedule, valid_from, revision_from FROM price_intervals said
+WHERE (valid_to IS NULL OR valid_to > valid_from) AND NOT EXISTS (
     SELECT 1 FROM price_intervals before
     WHERE before.model_id = said.model_id AND before.valid_from = said.valid_from
     AND before.schedule = said.schedule AND before.revision_to = said.revision_from
 ) ORDER BY revision_from, id
 """
-# A price that ended and that no other followed: the model was not listed from then on.
+# A price that ended and that no other followed: the model was not listed from then on. The first release also
+# wrote intervals that end where they begin, which say nothing.
 ENDS = """
 INSERT INTO dated_prices (model_id, schedule, valid_from, revision_from)
 SELECT model_id, NULL, valid_to, revision_from FROM price_intervals ended
-WHERE valid_to IS NOT NULL AND NOT EXISTS (
+WHERE valid_to > valid_from AND NOT EXISTS (
     SELECT 1 FROM price_intervals following
     WHERE following.model_id = ended.model_id AND following.valid_from = ended.valid_to
+    AND (following.valid_to IS NULL OR following.valid_to > following.valid_from)
     AND following.revision_from <= ended.revision_from
     AND (following.revision_to IS NULL OR following.revision_to > ended.revision_from)
 ) ORDER BY revision_from, id
@@ -46,9 +49,10 @@ WHERE valid_to IS NOT NULL AND NOT EXISTS (
 TAKEN_BACK = """
 INSERT INTO dated_prices (model_id, schedule, valid_from, revision_from)
 SELECT model_id, NULL, valid_from, revision_to FROM price_intervals unsaid
-WHERE revision_to IS NOT NULL AND NOT EXISTS (
+WHERE revision_to IS NOT NULL AND (valid_to IS NULL OR valid_to > valid_from) AND NOT EXISTS (
     SELECT 1 FROM price_intervals instead
     WHERE instead.model_id = unsaid.model_id AND instead.valid_from = unsaid.valid_from
+    AND (instead.valid_to IS NULL OR instead.valid_to > instead.valid_from)
     AND instead.revision_from = unsaid.revision_to
 ) ORDER BY revision_to, id
 """
@@ -79,6 +83,7 @@ FROM said WHERE schedule IS NOT NULL AND ended_in < coalesce(unsaid_in, 21474836
 
 
 def upgrade() -> None:
+    _keep_others_out("price_intervals")
     op.create_table(
         "dated_prices",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -105,7 +110,13 @@ def upgrade() -> None:
         op.execute("ALTER TABLE language_models SET (fillfactor = 50)")
     else:
         _make_changes_anew(sa.Column("revision", sa.Integer, nullable=False))
-    op.create_index("ix_price_changes_model_id", "price_changes", ["model_id", "id"])
+    op.create_index("ix_price_changes_model_id", "price_changes", ["model_id", "part", "id"])
+
+
+def _keep_others_out(prices: str) -> None:
+    """Lock what is altered in the order in which it is read, lest a reader and this wait for each other."""
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(f"LOCK TABLE language_models, {prices}, price_changes IN ACCESS EXCLUSIVE MODE")
 
 
 def _make_changes_anew(revision: "sa.Column[int]", *more: "sa.Column[int]") -> None:
@@ -130,6 +141,7 @@ def _make_changes_anew(revision: "sa.Column[int]", *more: "sa.Column[int]") -> N
 
 
 def downgrade() -> None:
+    _keep_others_out("dated_prices")
     op.drop_index("ix_price_changes_model_id", "price_changes")
     if op.get_context().dialect.name == "postgresql":
         op.execute("ALTER TABLE language_models ALTER COLUMN document SET STORAGE EXTENDED")
