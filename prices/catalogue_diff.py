@@ -57,9 +57,13 @@ class ModelDiff(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True)
 class CatalogueDiff:
-    """What becomes of each model that does not stay as it is, and of each hold."""
+    """What becomes of each model that does not stay as it is, and of each hold.
+
+    `reorders` where upstream's list is in another order than before, or of other models.
+    """
 
     models: tuple[ModelDiff, ...] = ()
+    reorders: bool = False
     held: tuple[Hold, ...] = ()
     confirmed: tuple[Hold, ...] = ()
     withdrawn: tuple[Hold, ...] = ()
@@ -118,6 +122,7 @@ class _Comparison:
     def __init__(self, held: Mapping[str, Hold], guards: Guards | None, at: datetime) -> None:
         self._holds, self._guards, self._at = held, guards, at
         self._models: list[ModelDiff] = []
+        self._reorders = False
         self._held: list[Hold] = []
         self._confirmed: list[Hold] = []
         self._withdrawn: list[Hold] = []
@@ -125,12 +130,15 @@ class _Comparison:
     def result(self) -> CatalogueDiff:
         """Give what was found, in upstream's order, what has vanished last."""
         models = sorted(self._models, key=lambda diff: diff.after.position if diff.after else math.inf)
-        return CatalogueDiff(tuple(models), tuple(self._held), tuple(self._confirmed), tuple(self._withdrawn))
+        return CatalogueDiff(
+            tuple(models), self._reorders, tuple(self._held), tuple(self._confirmed), tuple(self._withdrawn)
+        )
 
     def add(self, row: OpenRouterModel, position: int, row_id: int | None) -> None:
         after = LanguageModel(row.id, position, row.document, row.schedule.seen_after(None, self._at), row_id)
         kind = ChangeKind.ADDED if row_id is None else ChangeKind.RETURNED
         change = Change(kind, after=after.schedule.to_json())
+        self._reorders = True
         self._models.append(ModelDiff(row.id, row_id, was_listed=False, after=after, changes=(change,)))
 
     def compare_listed(self, before: LanguageModel, row: OpenRouterModel, position: int) -> None:
@@ -155,6 +163,7 @@ class _Comparison:
         if not same and not say_the_same(before.document, after.document):
             changes += attribute_changes(before.attributes, after.attributes)
         if before != after:
+            self._reorders |= before.position != position
             reveals = before.schedule.unseen != after.schedule.unseen
             self._models.append(
                 ModelDiff(
@@ -194,6 +203,7 @@ class _Comparison:
                 self._remove(model, None)
 
     def _remove(self, model: LanguageModel, since: datetime | None) -> None:
+        self._reorders = True
         change = Change(ChangeKind.REMOVED, before=model.schedule.to_json())
         self._models.append(
             ModelDiff(model.slug, model.row_id, was_listed=True, after=None, changes=(change,), since=since)

@@ -85,13 +85,13 @@ class Utf8(TypeDecorator[bytes]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
         """Hand PostgreSQL's driver the text, which it sends faster than bytes."""
-        return value if value is None or dialect.name == "sqlite" else value.decode()
+        return None if dialect.name == "sqlite" else lambda value: value and value.decode()
 
-    def process_result_value(self, value: str | bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:  # noqa: ARG002
         """Give bytes back."""
-        return value.encode() if isinstance(value, str) else value
+        return None if dialect.name == "sqlite" else lambda value: value and value.encode()
 
     def bind_expression(self, bindvalue: BindParameter[bytes]) -> ColumnElement[Any]:
         """Store what is bound as a text."""

@@ -72,7 +72,7 @@ def record(connection: Connection, revision: Revision, diff: CatalogueDiff) -> N
         "run_id": revision.run_id,
         "committed_at": revision.at,
         "changes": diff.changes,
-        "listing": _new_listing(connection),
+        "listing": _new_listing(connection) if diff.reorders else None,
     }
     connection.execute(_REVISE, row)
     write_prices(connection, revision, diff.models, ids)
