@@ -34,8 +34,7 @@ def pack(body: bytes) -> PublishedBody:
 def begin_to_pack(body: bytes) -> Callable[[], PublishedBody]:
     """Pack a body on two cores; what this gives does the caller's part and waits for the other."""
     if len(body) < WORTH_A_THREAD:
-        packed = pack(body)
-        return lambda: packed
+        return lambda: pack(body)
     others = in_background(lambda: _br_and_zstd(body))
     return lambda: _packed(body, others.result)
 
