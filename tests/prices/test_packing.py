@@ -65,6 +65,17 @@ def test_a_list_too_large_to_be_there_twice_is_packed_when_it_is_published(
     assert listed(services)
 
 
+def test_a_process_that_may_start_no_thread_packs_the_list_when_it_is_published(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_body: bytes, _digest: str) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(packing, "PackedAhead", refused)
+    assert refresh_prices(services, worker="test").outcome == "refreshed"
+    assert listed(services)
+
+
 def listed(services: Services) -> dict[str, Any]:
     rows = msgspec.json.decode(published(services).models.encoded("identity"))["data"]
     return {row["id"]: row for row in rows}

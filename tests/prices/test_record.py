@@ -177,6 +177,15 @@ def test_what_happened_a_day_ago_is_not_undone_but_changed(
     assert bool(reverts(engine)) == does
 
 
+def test_a_change_that_was_held_undoes_what_is_a_day_old_when_it_is_believed_at_most(engine: Engine) -> None:
+    for hour, prompt in ((0, 2), (2, 40), (5, 40), (21, 2), (45, 2)):
+        fill(engine, model("a/one", prompt=prompt), at=BEGIN + timedelta(hours=hour), guards=Guards())
+    with reading(engine) as connection:
+        told = history.changes(connection, since=1, limit=9, kinds=ALL)
+    hours = [(change.at - BEGIN) / timedelta(hours=1) for change in told]
+    assert (hours, [change.reverts for change in told]) == ([2, 21], [None, None])
+
+
 def test_another_model_or_another_part_undoes_nothing(engine: Engine) -> None:
     fill(engine, model("a/one", "1", "1"), model("a/two", "2", "1"), at=day(1))
     fill(engine, model("a/one", "2", "1"), model("a/two", "2", "2"), at=day(1.1))
