@@ -25,7 +25,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from prices.database import UtcDateTime
+from prices.column_types import UtcDateTime
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from prices.database import UtcDateTime, Utf8
+from prices.column_types import UtcDateTime, Utf8
 
 SCHEMA_HEAD = "20261122_03"
 """The migration whose tables these are; a test holds it against Alembic's own head."""

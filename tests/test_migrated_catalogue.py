@@ -13,7 +13,8 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, inspect, 
 import deploy_migrations
 from prices import history
 from prices.changes import ChangeKind
-from prices.database import UtcDateTime, make_engine, reading, writing
+from prices.column_types import UtcDateTime
+from prices.database import make_engine, reading, writing
 from prices.errors import SchemaBehindError
 from prices.history import KnownPrice
 from prices.models import SCHEMA_HEAD, catalogue, language_models, refresh_runs, revisions

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from prices.attributes import Attributes
-from prices.database import UtcDateTime
+from prices.column_types import UtcDateTime
 
 revision = "20261121_02"
 down_revision = "20261121_01"

@@ -8,7 +8,8 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, select, u
 
 from prices import bulk
 from prices.bulk import MOST_ROWS, Bulk, BulkRow
-from prices.database import UtcDateTime, reading, writing
+from prices.column_types import UtcDateTime
+from prices.database import reading, writing
 
 NOON = datetime(2026, 8, 6, 12, tzinfo=UTC)
 NOTES = Table(
