@@ -147,6 +147,8 @@ price_changes = Table(
     Column("after", Text),
     # Since when the new value holds.
     Column("at", UtcDateTime, nullable=False),
+    # Written by releases before 20261122_03, and read by those beside us; found by `prices.history` since.
+    Column("reverts", Integer),
     Index("ix_price_changes_model_id", "model_id", "part", "id"),
     sqlite_autoincrement=True,
 )

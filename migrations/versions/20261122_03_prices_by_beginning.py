@@ -3,8 +3,9 @@
 A change names its revision without a foreign key, as prices and attributes do: PostgreSQL would look for the
 revision's row as often as it has changes.
 
-A release that came before can neither read nor write prices in the database any more: its refresh fails
-whole, and the next one uses the body that it received. On the way back what changes undo is not told again.
+A release that came before reads on: the table that it knows is a view now, and the column `reverts` stays,
+no longer written; both go with a later migration. It cannot write: its refresh fails whole, and the next one
+uses the body that it received.
 
 Revision ID: 20261122_03
 Revises: 20261121_02
@@ -68,17 +69,16 @@ WITH said AS (
      WHERE later.model_id = this.model_id AND later.valid_from > this.valid_from) AS ended_in
     FROM dated_prices this
 )
-INSERT INTO price_intervals (model_id, schedule, valid_from, valid_to, revision_from, revision_to)
 """
-OPEN = """
-SELECT model_id, schedule, valid_from, NULL, revision_from,
-CASE WHEN ended_in < coalesce(unsaid_in, 2147483647) THEN ended_in ELSE unsaid_in END
-FROM said WHERE schedule IS NOT NULL AND revision_from < coalesce(ended_in, 2147483647)
-"""
-ENDED = """
+COLUMNS = "(model_id, schedule, valid_from, valid_to, revision_from, revision_to)"
+INTERVALS = """
 SELECT model_id, schedule, valid_from, ends_at,
 CASE WHEN ended_in > revision_from THEN ended_in ELSE revision_from END, unsaid_in
 FROM said WHERE schedule IS NOT NULL AND ended_in < coalesce(unsaid_in, 2147483647)
+UNION ALL
+SELECT model_id, schedule, valid_from, NULL, revision_from,
+CASE WHEN ended_in < coalesce(unsaid_in, 2147483647) THEN ended_in ELSE unsaid_in END
+FROM said WHERE schedule IS NOT NULL AND revision_from < coalesce(ended_in, 2147483647)
 """
 
 
@@ -104,13 +104,13 @@ def upgrade() -> None:
     op.drop_index("ix_price_changes_model_id", "price_changes")
     if op.get_context().dialect.name == "postgresql":
         op.drop_constraint(REVISION_KEY, "price_changes", type_="foreignkey")
-        op.drop_column("price_changes", "reverts")
         # A document is written and read as a whole: to compress it takes longer than to store it.
         op.execute("ALTER TABLE language_models ALTER COLUMN document SET STORAGE EXTERNAL")
         op.execute("ALTER TABLE language_models SET (fillfactor = 50)")
     else:
         _make_changes_anew(sa.Column("revision", sa.Integer, nullable=False))
     op.create_index("ix_price_changes_model_id", "price_changes", ["model_id", "part", "id"])
+    op.execute(f"CREATE VIEW price_intervals {COLUMNS} AS {SAID} {INTERVALS}")
 
 
 def _keep_others_out(prices: str) -> None:
@@ -119,7 +119,7 @@ def _keep_others_out(prices: str) -> None:
         op.execute(f"LOCK TABLE language_models, {prices}, price_changes IN ACCESS EXCLUSIVE MODE")
 
 
-def _make_changes_anew(revision: "sa.Column[int]", *more: "sa.Column[int]") -> None:
+def _make_changes_anew(revision: "sa.Column[int]") -> None:
     """Make the table anew with what it holds: SQLite takes no foreign key from a table that is there."""
     op.rename_table("price_changes", "old_price_changes")
     op.create_table(
@@ -132,24 +132,24 @@ def _make_changes_anew(revision: "sa.Column[int]", *more: "sa.Column[int]") -> N
         sa.Column("before", sa.Text),
         sa.Column("after", sa.Text),
         sa.Column("at", UtcDateTime, nullable=False),
-        *more,
+        sa.Column("reverts", sa.Integer),
         sqlite_autoincrement=True,
     )
-    kept = 'id, revision, model_id, kind, part, "before", "after", at'
+    kept = 'id, revision, model_id, kind, part, "before", "after", at, reverts'
     op.execute(f"INSERT INTO price_changes ({kept}) SELECT {kept} FROM old_price_changes")  # noqa: S608
     op.drop_table("old_price_changes")
 
 
 def downgrade() -> None:
     _keep_others_out("dated_prices")
+    op.execute("DROP VIEW price_intervals")
     op.drop_index("ix_price_changes_model_id", "price_changes")
     if op.get_context().dialect.name == "postgresql":
         op.execute("ALTER TABLE language_models ALTER COLUMN document SET STORAGE EXTENDED")
         op.create_foreign_key(REVISION_KEY, "price_changes", "revisions", ["revision"], ["revision"])
-        op.add_column("price_changes", sa.Column("reverts", sa.Integer))
     else:
         known = sa.Column("revision", sa.Integer, sa.ForeignKey("revisions.revision"), nullable=False)
-        _make_changes_anew(known, sa.Column("reverts", sa.Integer))
+        _make_changes_anew(known)
     op.create_index("ix_price_changes_model_id", "price_changes", ["model_id", "at"])
     op.create_table(
         "price_intervals",
@@ -170,7 +170,6 @@ def downgrade() -> None:
         sqlite_where=CURRENT,
         postgresql_where=CURRENT,
     )
-    for ranges in (ENDED, OPEN):
-        op.execute(SAID + ranges)
+    op.execute(f"{SAID} INSERT INTO price_intervals {COLUMNS} {INTERVALS}")
     op.drop_table("dated_prices")
     op.get_context().opts["script"].get_revision(down_revision).module.refuse_overlaps()
