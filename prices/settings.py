@@ -1,5 +1,6 @@
 """The service's settings, read from environment variables once and handed on as one frozen value."""
 
+import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ DEFAULT_DATABASE_URL = f"sqlite:///{VAR / 'pricebeat.sqlite3'}"
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 MAX_WORKERS = 256
 DEFAULT_UPSTREAM_URL = "https://openrouter.ai/api/v1"
+SHORTEST_INTERVAL = timedelta(minutes=5)
+"""How often another machine may be asked; a stand-in on this one may be asked as often as one likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,14 @@ class Settings:
         ttl = _seconds(env, "PRICE_LOCK_TTL", 1800)
         if ttl < lease:
             raise SettingsError("PRICE_LOCK_TTL must not be shorter than PRICE_LOCK_LEASE")
+        upstream_url = _url(env, "OPENROUTER_BASE_URL", lambda: DEFAULT_UPSTREAM_URL, ("http", "https"))
         return cls(
             database_url=_database_url(env.get("DATABASE_URL", DEFAULT_DATABASE_URL)),
             redis_url=redis_url,
             broker_url=env.get("CELERY_BROKER_URL", redis_url),
-            upstream_url=_url(
-                env, "OPENROUTER_BASE_URL", lambda: DEFAULT_UPSTREAM_URL, ("http", "https")
-            ).rstrip("/"),
+            upstream_url=upstream_url.rstrip("/"),
             upstream_key=_header_text(env, "OPENROUTER_API_KEY"),
-            refresh_interval=timedelta(hours=_number(env, "PRICE_REFRESH_HOURS", "3", most=24 * 31)),
+            refresh_interval=_interval(env, upstream_url),
             lock_ttl=ttl,
             lock_lease=lease,
             markup=_decimal(env, "PRICE_MARKUP", "1", most=1000),
@@ -129,6 +131,23 @@ def _header_text(env: Mapping[str, str], name: str) -> str | None:
     if not text.isascii() or not text.isprintable():
         raise SettingsError(f"{name} holds characters that no HTTP header can carry")
     return text or None
+
+
+def _interval(env: Mapping[str, str], upstream_url: str) -> timedelta:
+    interval = timedelta(hours=_number(env, "PRICE_REFRESH_HOURS", "3", most=24 * 31))
+    if interval < SHORTEST_INTERVAL and not _is_loopback(urlsplit(upstream_url).hostname or ""):
+        raise SettingsError(
+            f"PRICE_REFRESH_HOURS must be five minutes or more (0.0834), not {env['PRICE_REFRESH_HOURS']!r}:"
+            " only an OPENROUTER_BASE_URL on this machine may be asked more often"
+        )
+    return interval
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761: never another machine
 
 
 def _number(env: Mapping[str, str], name: str, default: str, *, most: float) -> float:

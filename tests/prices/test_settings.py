@@ -84,6 +84,42 @@ def test_values_are_read_in_their_units() -> None:
     assert (str(read.markup), read.log_format, read.upstream_key) == ("1.20", "json", SECRET)
 
 
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        "http://127.0.0.1:8080/api/v1",
+        "http://127.9.9.9",
+        "http://[::1]:8080",
+        "http://localhost:1",
+        "http://up.localhost",
+    ],
+)
+def test_an_upstream_on_this_machine_may_be_asked_as_often_as_one_likes(upstream: str) -> None:
+    read = Settings.from_env({"OPENROUTER_BASE_URL": upstream, "PRICE_REFRESH_HOURS": "0.001"})
+    assert read.refresh_interval == timedelta(seconds=3.6)
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    ["", "https://openrouter.ai/api/v1", "http://10.0.0.1", "http://localhost.example.org", "http://[::2]"],
+)
+def test_another_machine_is_asked_no_more_often_than_every_five_minutes(upstream: str) -> None:
+    def interval(hours: str) -> timedelta:
+        env = {"OPENROUTER_BASE_URL": upstream, "PRICE_REFRESH_HOURS": hours}
+        return Settings.from_env(env).refresh_interval
+
+    for hours in ("0.00001", "0.0833"):
+        with pytest.raises(SettingsError, match="PRICE_REFRESH_HOURS must be five minutes or more"):
+            interval(hours)
+    assert interval("0.0834") >= timedelta(minutes=5)
+    assert interval(str(5 / 60)) == timedelta(minutes=5)
+
+
+def test_a_lock_may_last_exactly_as_long_as_its_lease() -> None:
+    read = Settings.from_env({"PRICE_LOCK_TTL": "60", "PRICE_LOCK_LEASE": "60"})
+    assert read.lock_ttl == read.lock_lease == timedelta(seconds=60)
+
+
 WRONG = {
     "DATABASE_URL": ["mysql://h/db", "nonsense", "sqlite", "postgres://h:port/db"],
     "REDIS_URL": ["http://h", "localhost:6379", "redis://[::1"],
