@@ -59,7 +59,8 @@ class ModelDiff(msgspec.Struct, frozen=True, gc=False):
 class CatalogueDiff:
     """What becomes of each model that does not stay as it is, and of each hold.
 
-    `reorders` where upstream's list is in another order than before, or of other models.
+    `reorders` where upstream's list is in another order than before, or of other models. `hides_until` is the
+    first time at which the same list may show a base price that a window hides now, None where it hides none.
     """
 
     models: tuple[ModelDiff, ...] = ()
@@ -67,6 +68,7 @@ class CatalogueDiff:
     held: tuple[Hold, ...] = ()
     confirmed: tuple[Hold, ...] = ()
     withdrawn: tuple[Hold, ...] = ()
+    hides_until: datetime | None = None
 
     @cached_property
     def changes(self) -> int:
@@ -82,7 +84,7 @@ class CatalogueDiff:
 
 def compare(
     stored: Iterable[LanguageModel],
-    tombstones: Mapping[str, int],
+    tombstones: Mapping[str, LanguageModel],
     listed: OpenRouterList,
     at: datetime,
     *,
@@ -91,8 +93,8 @@ def compare(
 ) -> CatalogueDiff:
     """Compare the catalogue with upstream's list as received at a UTC time.
 
-    `stored` gives the models that were listed, `tombstones` the rows of vanished ones by slug, `held` what is
-    held of models by slug. Without `guards` everything is believed.
+    `stored` gives the models that were listed, `tombstones` by slug those of the vanished that the list has
+    again, as they were, `held` what is held of models by slug. Without `guards` everything is believed.
     A row that could not be used, of a model that we know, leaves that model as it is: a good price
     does not vanish because upstream garbled it once.
     """
@@ -126,17 +128,28 @@ class _Comparison:
         self._held: list[Hold] = []
         self._confirmed: list[Hold] = []
         self._withdrawn: list[Hold] = []
+        self._hides_until: datetime | None = None
 
     def result(self) -> CatalogueDiff:
         """Give what was found, in upstream's order, what has vanished last."""
         models = sorted(self._models, key=lambda diff: diff.after.position if diff.after else math.inf)
         return CatalogueDiff(
-            tuple(models), self._reorders, tuple(self._held), tuple(self._confirmed), tuple(self._withdrawn)
+            tuple(models),
+            self._reorders,
+            tuple(self._held),
+            tuple(self._confirmed),
+            tuple(self._withdrawn),
+            self._hides_until,
         )
 
-    def add(self, row: OpenRouterModel, position: int, row_id: int | None) -> None:
-        after = LanguageModel(row.id, position, row.document, row.schedule.seen_after(None, self._at), row_id)
-        kind = ChangeKind.ADDED if row_id is None else ChangeKind.RETURNED
+    def add(self, row: OpenRouterModel, position: int, tombstone: LanguageModel | None) -> None:
+        """Add a model that is new, or that returns: its price is doubted against the last that it had."""
+        row_id = tombstone.row_id if tombstone else None
+        after = LanguageModel(row.id, position, row.document, self._seen(row, None), row_id)
+        if tombstone and (doubt := self._doubt(tombstone, after.schedule)):
+            self._hold(Hold(row.id, tombstone.row_id or 0, doubt, after.schedule, self._at))
+            after = after.priced_as(tombstone)
+        kind = ChangeKind.RETURNED if tombstone else ChangeKind.ADDED
         change = Change(kind, after=after.schedule.to_json())
         self._reorders = True
         self._models.append(ModelDiff(row.id, row_id, was_listed=False, after=after, changes=(change,)))
@@ -146,11 +159,14 @@ class _Comparison:
         same = before.document == row.document
         if same and before.position == position and not hold and not row.schedule.overrides:
             return
-        schedule = row.schedule.seen_after(before.schedule, self._at)
+        waiting = self._hold_that_is_hidden(before, row)
+        schedule = self._seen(row, waiting or before.schedule)
         changes = price_changes(before.schedule, schedule)
         after = LanguageModel(row.id, position, row.document, schedule, before.row_id)
         since = None
-        if hold and hold.schedule and not price_changes(hold.schedule, schedule):
+        if waiting and self._guards and not price_changes(waiting, schedule):
+            after, changes = after.priced_as(before), ()
+        elif hold and hold.schedule and not price_changes(hold.schedule, schedule):
             self._confirmed.append(hold)
             since = hold.seen_at
         elif doubt := self._doubt(before, schedule):
@@ -176,6 +192,28 @@ class _Comparison:
                     since=since,
                 )
             )
+
+    def _seen(self, row: OpenRouterModel, before: PriceSchedule | None) -> PriceSchedule:
+        """Give the schedule that a row shows; what a window hides of it is as it was before."""
+        if not row.schedule.overrides:
+            return row.schedule
+        if hides_until := row.schedule.hidden_until(self._at):
+            self._hides_until = min(self._hides_until or hides_until, hides_until)
+        return row.schedule.seen_after(before, self._at)
+
+    def _hold_that_is_hidden(self, before: LanguageModel, row: OpenRouterModel) -> PriceSchedule | None:
+        """Give the schedule that is held where a window hides now what is doubted of it.
+
+        A hidden price neither confirms the hold nor withdraws it. Under other overrides than the held ones,
+        upstream has said something else.
+        """
+        hold = self._holds.get(before.slug)
+        if hold is None or hold.schedule is None:
+            return None
+        if hold.schedule.meaning_of_overrides != row.schedule.meaning_of_overrides:
+            return None
+        doubted = {change.part for change in price_changes(before.schedule, hold.schedule)}
+        return hold.schedule if doubted & row.schedule.hidden(self._at) else None
 
     def _doubt(self, before: LanguageModel, schedule: PriceSchedule) -> str | None:
         if self._guards is None:

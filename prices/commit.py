@@ -62,8 +62,9 @@ def commit(
         known = pass_fence(connection, run_id)
         at = receipt.at or known.now
         held = queries.holds(connection)
-        stored, tombstones = queries.listed_models(connection), queries.tombstones(connection)
-        diff = compare(stored, tombstones, listed, at, held=held, guards=guards)
+        stored = queries.listed_models(connection)
+        vanished = queries.vanished_models(connection, {row.id for row in listed.models})
+        diff = compare(stored, vanished, listed, at, held=held, guards=guards)
         moved = not diff.is_empty or msgspec.json.decode(known.envelope) != listed.envelope
         revision = known.revision + moved
         if moved:
@@ -72,7 +73,11 @@ def commit(
         still_held = len(held) - resolved + len(diff.held)
         counts = Counts(revision, len(listed.models), diff.changes, still_held, len(listed.skipped))
         skipped = msgspec.json.encode([str(row) for row in listed.skipped[:MAX_NAMED_ROWS]]).decode()
-        told = {"revision": revision, "envelope": msgspec.json.encode(listed.envelope).decode()}
+        told = {
+            "revision": revision,
+            "envelope": msgspec.json.encode(listed.envelope).decode(),
+            "hides_until": diff.hides_until,
+        }
         return _close(connection, run_id, receipt, known.now, began, counts, skipped, **told)
 
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from prices.override import Window
 from prices.price import UNITS, PriceState, plain, times, total_of
 from prices.rates import Rates, rates_at
 from prices.schedule import PriceSchedule
@@ -110,7 +111,7 @@ class Cost:
             "markup": _text(self.markup),
             "retail_total": _text(self.retail_total),
             "tier": None if tier is None else {"min_prompt_tokens": tier},
-            "window": None if window is None else {"utc_start": window[0], "utc_end": window[1]},
+            "window": window and _window(window),
             "lines": [line.to_builtins() for line in self.lines],
         }
 
@@ -143,6 +144,11 @@ def _line(dimension: str, quantity: int, rates: Rates) -> CostLine:
         amount = times(price.amount, Decimal(quantity))
         return CostLine(dimension, quantity, price.state, name, price.text, amount)
     return CostLine(dimension, quantity, PriceState.UNKNOWN)
+
+
+def _window(window: Window) -> dict[str, Any]:
+    hours = {"utc_start": window.start, "utc_end": window.end}
+    return hours | {"utc_days": window.days} if window.days else hours
 
 
 def _text(amount: Decimal | None) -> str | None:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from prices.column_types import UtcDateTime, Utf8
 
-SCHEMA_HEAD = "20261122_03"
+SCHEMA_HEAD = "20261125_04"
 """The migration whose tables these are; a test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -48,6 +48,8 @@ catalogue = Table(
     # What upstream's envelope held beside the models, and the digest of the body last committed.
     Column("envelope", Text, nullable=False),
     Column("body_digest", String(64)),
+    # When the same body may show a base price that a window hid at that time; null where it hides none.
+    Column("hides_until", UtcDateTime),
 )
 
 refresh_runs = Table(

@@ -6,7 +6,7 @@ Source of the rules: https://openrouter.ai/docs/guides/overview/models.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from prices.errors import PriceError
 from prices.price import DIMENSIONS, Price, is_name, read_price
@@ -14,8 +14,19 @@ from prices.price import DIMENSIONS, Price, is_name, read_price
 STALE_MINUTES = 62
 """How old a list can be when it is received: `max-age=120, stale-while-revalidate=3600`."""
 
-WINDOW = ("utc_start", "utc_end")
+WINDOW = ("utc_days", "utc_start", "utc_end")
 CONDITIONS = ("min_prompt_tokens", *WINDOW)
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+MIDNIGHT = 2400
+"""The end of a day as a condition writes it (HHMM)."""
+
+
+class Window(NamedTuple):
+    """When a price holds: hours `[start, end)` in HHMM, and UTC weekdays, of which none means every day."""
+
+    start: int
+    end: int
+    days: tuple[str, ...] = ()
 
 
 def is_number(value: object) -> TypeGuard[int | Decimal]:
@@ -27,8 +38,9 @@ def is_number(value: object) -> TypeGuard[int | Decimal]:
 class Override:
     """Prices that replace the base where every condition holds.
 
-    `min_prompt_tokens` is exceeded, or the UTC time lies in `[utc_start, utc_end)` (HHMM numbers,
-    may wrap midnight). A condition that we do not know is kept, so that it still counts as meaning.
+    `min_prompt_tokens` is exceeded, the UTC time lies in `[utc_start, utc_end)` (HHMM numbers, may wrap
+    midnight), or the UTC weekday of that instant is one of `utc_days`. A condition of another name or shape
+    is kept, so that it still counts as meaning.
     """
 
     conditions: tuple[tuple[str, Any], ...]
@@ -36,30 +48,79 @@ class Override:
 
     @property
     def is_window(self) -> bool:
-        """Whether this entry holds by the hour of the day."""
+        """Whether this entry holds by the hour or the day."""
         return any(name in WINDOW for name, _ in self.conditions)
 
-    def in_force(self, at: datetime) -> bool:
-        """Whether a window is open at a UTC time: `[start, end)`, past midnight where the end is less."""
-        told = dict(self.conditions)
-        start, end = told.get("utc_start", 0), told.get("utc_end", 2400)
-        if not (is_number(start) and is_number(end)):
-            return True  # not a window that we can read: what stands above it may be its price
-        clock = at.hour * 100 + at.minute
-        return start <= clock < end if start <= end else clock >= start or clock < end
+    @property
+    def window(self) -> Window | None:
+        """When this entry holds; None where it has no such condition, or one that cannot be read."""
+        hours, days = self._hours, self._days
+        return None if not self.is_window or hours is None or days is None else Window(*hours, days)
+
+    def is_open(self, at: datetime) -> bool | None:
+        """Whether the hour and weekday of a UTC time are within the window; None where that cannot be read.
+
+        The end is not within it. Where the end is less than the start, the window wraps midnight, and the
+        weekday is still that of the instant.
+        """
+        hours, days = self._hours, self._days
+        day = None if days is None else not days or DAYS[at.weekday()] in days
+        hour = None if hours is None else _is_between(at.hour * 100 + at.minute, *hours)
+        if day is False or hour is False:
+            return False
+        return None if day is None or hour is None else True
 
     def may_be_shown(self, at: datetime) -> bool:
         """Whether a list received at a UTC time may show this window's prices in the place of the base.
 
-        Upstream lets caches answer with a list of up to an hour before (`stale-while-revalidate=3600`).
+        Upstream lets caches answer with a list of up to an hour before (`stale-while-revalidate=3600`). What
+        stands above a window that cannot be read may always be its price.
         """
         return self.is_window and any(
-            self.in_force(at - timedelta(minutes=minutes)) for minutes in range(STALE_MINUTES + 1)
+            self.is_open(at - timedelta(minutes=minutes)) is not False for minutes in range(STALE_MINUTES + 1)
         )
+
+    def may_be_shown_until(self, at: datetime) -> datetime:
+        """Give the first time after a UTC time at which a list may no longer show this window's prices.
+
+        It is the time itself for a window that cannot be read.
+        """
+        window = self.window
+        if window is None:
+            return at
+        midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        ends = (
+            midnight + timedelta(days=day, hours=end // 100, minutes=end % 100 + STALE_MINUTES)
+            for day in (-1, 0, 1)
+            for end in (window.end, MIDNIGHT)
+        )
+        return min(end for end in ends if end > at)
+
+    @property
+    def _hours(self) -> tuple[int, int] | None:
+        conditions = dict(self.conditions)
+        start, end = conditions.get("utc_start", 0), conditions.get("utc_end", MIDNIGHT)
+        return (int(start), int(end)) if _is_hour(start) and _is_hour(end) else None
+
+    @property
+    def _days(self) -> tuple[str, ...] | None:
+        days = dict(self.conditions).get("utc_days")
+        if days is None:
+            return ()
+        readable = isinstance(days, list) and days and all(day in DAYS for day in days)
+        return tuple(days) if readable else None
 
     def to_builtins(self) -> dict[str, Any]:
         """Give the entry in upstream's own flat shape."""
         return dict(self.conditions) | {name: price.text for name, price in self.prices}
+
+
+def _is_hour(value: object) -> TypeGuard[int | Decimal]:
+    return is_number(value) and 0 <= value <= MIDNIGHT and value == int(value)
+
+
+def _is_between(clock: int, start: int, end: int) -> bool:
+    return start <= clock < end if start <= end else clock >= start or clock < end
 
 
 def parse_override(index: int, entry: object) -> Override:

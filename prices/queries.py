@@ -1,6 +1,6 @@
 """What readers ask the database: the catalogue as it is now, its state, and the runs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, select, text
 
+from prices.bulk import batches
 from prices.catalogue_diff import Hold
 from prices.database import DatabaseClock
 from prices.errors import SchemaBehindError
@@ -51,6 +52,20 @@ _LISTED_MODELS = (
     .order_by(language_models.c.position, language_models.c.slug)
     .execution_options(yield_per=AT_ONCE)
 )
+_LAST_PRICE = (
+    select(dated_prices.c.schedule)
+    .where(dated_prices.c.model_id == language_models.c.id, dated_prices.c.schedule.isnot(None))
+    .order_by(dated_prices.c.valid_from.desc(), dated_prices.c.revision_from.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_VANISHED_MODELS = select(
+    language_models.c.slug,
+    language_models.c.position,
+    language_models.c.document,
+    _LAST_PRICE,
+    language_models.c.id,
+).where(language_models.c.id.in_(bindparam("ids", expanding=True)))
 _DOCUMENTS = (
     select(language_models.c.document)
     .where(language_models.c.removed_at.is_(None))
@@ -69,19 +84,28 @@ RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
 
 @dataclass(frozen=True, slots=True)
 class CatalogueState:
-    """The catalogue's one row, whether a price is held, and `now` by the database's clock."""
+    """The catalogue's one row, whether a price is held, and `now` by the database's clock.
+
+    From `hides_until` on, the body that was committed last may show base prices that a window hid before.
+    """
 
     revision: int
     refreshed_at: datetime | None
     refreshed_run_id: int | None
     envelope: dict[str, Any]
     body_digest: str | None
+    hides_until: datetime | None
     is_holding: bool
     now: datetime
 
     def is_what(self, digest: str) -> bool:
         """Whether the catalogue is what the body of this digest says, and nothing of it is held."""
         return self.body_digest == digest and not self.is_holding
+
+    def learns_nothing_from(self, digest: str, at: datetime | None) -> bool:
+        """Whether the body of this digest, received at a UTC time (None: now), confirms and adds nothing."""
+        shown = self.hides_until is not None and (at or self.now) >= self.hides_until
+        return self.is_what(digest) and not shown
 
 
 def catalogue_state(connection: Connection) -> CatalogueState:
@@ -93,6 +117,7 @@ def catalogue_state(connection: Connection) -> CatalogueState:
         row.refreshed_run_id,
         msgspec.json.decode(row.envelope),
         row.body_digest,
+        row.hides_until,
         bool(row.is_holding),
         row.now,
     )
@@ -101,6 +126,16 @@ def catalogue_state(connection: Connection) -> CatalogueState:
 def tombstones(connection: Connection) -> dict[str, int]:
     """Read the rows of the models that upstream no longer lists, by slug."""
     return {row.slug: row.id for row in connection.execute(_TOMBSTONES)}
+
+
+def vanished_models(connection: Connection, slugs: Collection[str]) -> dict[str, LanguageModel]:
+    """Read those models of `slugs` that upstream no longer listed, by slug, with the last price of each."""
+    ids = [row_id for slug, row_id in tombstones(connection).items() if slug in slugs]
+    return {
+        slug: LanguageModel(slug, position, document, PriceSchedule.from_json(schedule), row_id)
+        for batch in batches(ids)
+        for slug, position, document, schedule, row_id in connection.execute(_VANISHED_MODELS, {"ids": batch})
+    }
 
 
 def listed_models(connection: Connection) -> Iterator[LanguageModel]:

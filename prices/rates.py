@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from prices.override import CONDITIONS, Override, is_number
+from prices.override import WINDOW, Override, Window, is_number
 from prices.price import Price
 from prices.schedule import PriceSchedule
 
@@ -34,18 +34,13 @@ class Rates:
     @property
     def tier(self) -> int | None:
         """The prompt tokens that were exceeded for these prices to hold; None at the base price."""
-        return self._condition("min_prompt_tokens")
+        tiers = [int(dict(entry.conditions).get("min_prompt_tokens", -1)) for entry in self.applied]
+        return next((tier for tier in reversed(tiers) if tier >= 0), None)
 
     @property
-    def window(self) -> tuple[int, int] | None:
-        """Start and end of the hours in which these prices hold (HHMM, UTC); None outside of any."""
-        start, end = self._condition("utc_start"), self._condition("utc_end")
-        return None if start is None and end is None else (start or 0, 2400 if end is None else end)
-
-    def _condition(self, name: str) -> int | None:
-        """Give a condition's value as the last override that holds by it has it."""
-        told = [int(value) for entry in self.applied for key, value in entry.conditions if key == name]
-        return told[-1] if told else None
+    def window(self) -> Window | None:
+        """The hours and days in which these prices hold; None outside of any window."""
+        return next((entry.window for entry in reversed(self.applied) if entry.window), None)
 
 
 def rates_at(schedule: PriceSchedule, at: datetime, prompt_tokens: int, requests: int = 1) -> Rates:
@@ -74,12 +69,16 @@ def _holds(entry: Override, at: datetime, prompt_tokens: int, requests: int) -> 
     Such are a condition that we do not know, a value that is no number, and the size of each prompt
     where only the sum over several requests is known.
     """
-    holds: bool | None = entry.in_force(at)
-    for name, value in entry.conditions if holds else ():
-        if name not in CONDITIONS or not is_number(value):
+    holds = entry.is_open(at)
+    if holds is False:
+        return False
+    for name, value in entry.conditions:
+        if name in WINDOW:
+            continue
+        if name != "min_prompt_tokens" or not is_number(value):
             holds = None
-        elif name == "min_prompt_tokens" and prompt_tokens <= value:
+        elif prompt_tokens <= value:
             return False
-        elif name == "min_prompt_tokens" and requests > 1:
+        elif requests > 1:
             holds = None
     return holds

@@ -93,7 +93,7 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
     try:
         body, receipt = _receive(services, shelf, claimed, asked)
         asked.progress("deciding")
-        listed = None if claimed.state.is_what(receipt.digest) else _parse(body, shelf)
+        listed = None if body is None else _parse(body, shelf)
         del body  # a large list is there once in memory, not twice
         if listed and not asked.given:
             ahead = pack_ahead(listed, receipt.digest)
@@ -144,16 +144,16 @@ def _guards(services: Services, asked: _Asked) -> Guards | None:
     return None if asked.accept_held else Guards(settings.guard_factor, settings.guard_loss)
 
 
-def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) -> tuple[bytes, Receipt]:
+def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) -> tuple[bytes | None, Receipt]:
     """Use the body that is there already, from a run that could not commit it, or fetch one and keep it.
 
-    Of one that the catalogue is already the receipt may be all that there is.
+    Of one from which nothing can be learnt there is only the receipt.
     """
-    settings = services.settings
-    if there := shelf.get(claimed.state):
-        body, receipt = (b"", there) if isinstance(there, Receipt) else (there.body, there.receipt)
+    settings, state = services.settings, claimed.state
+    if there := shelf.get(state):
+        body, receipt = (None, there) if isinstance(there, Receipt) else (there.body, there.receipt)
         log.info("Using a body that was received before", bytes=receipt.size, at=receipt.at)
-        return body, receipt
+        return None if state.learns_nothing_from(receipt.digest, receipt.at) else body, receipt
 
     def received(count: int) -> None:
         claimed.check()  # a holder that was stopped must not go on receiving beside its successor
@@ -165,10 +165,10 @@ def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) ->
     body = services.fetch(settings.upstream_url, settings.upstream_key, received)
     seconds = round(services.clock.monotonic() - began, 3)
     receipt = Received(body, fetch_seconds=seconds).receipt
-    if claimed.state.is_what(receipt.digest):
+    if state.learns_nothing_from(receipt.digest, receipt.at):
         shelf.mark(claimed.run_id, receipt.digest)
-    else:
-        shelf.put(claimed.run_id, body)
+        return None, receipt
+    shelf.put(claimed.run_id, body)
     return body, receipt
 
 

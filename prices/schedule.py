@@ -3,7 +3,7 @@
 Source of the rules: the pricing object and its overrides, https://openrouter.ai/docs/guides/overview/models.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from itertools import starmap
@@ -70,27 +70,33 @@ class PriceSchedule(msgspec.Struct, frozen=True, gc=False):
         Upstream writes the price of the window in force in the place of the base: such a price tells nothing
         of the base, so what we knew of it still holds.
         """
-        if not self.overrides:
+        hidden = self.hidden(at)
+        if not hidden:
             return self
-        base, unseen = dict(self.base), set()
-        for name, price in self.base.items():
-            if not self._is_of_a_window(name, price, at):
-                continue
-            if before and name in before.base:
-                base[name] = before.base[name]
-            else:
-                unseen.add(name)
-                del base[name]
-        if base == self.base:
-            return self
-        return msgspec.structs.replace(self, base=base, unseen=frozenset(unseen))
+        base = {name: price for name, price in self.base.items() if name not in hidden}
+        kept = {name: before.base[name] for name in hidden if before and name in before.base}
+        whole = dict(sorted((base | kept).items()))
+        return msgspec.structs.replace(self, base=whole, unseen=hidden - kept.keys())
 
-    def _is_of_a_window(self, name: str, price: Price, at: datetime) -> bool:
-        return any(
-            (name, price.amount) in [(part, other.amount) for part, other in entry.prices]
-            and entry.may_be_shown(at)
-            for entry in self.overrides
-        )
+    def hidden(self, at: datetime) -> frozenset[str]:
+        """Name the dimensions whose base price a list received at a UTC time may not show."""
+        return frozenset(name for name in self.base if any(self._windows_shown_for(name, at)))
+
+    def hidden_until(self, at: datetime) -> datetime | None:
+        """Give the first time after a UTC time at which the same list may show a price that it hides then.
+
+        None where it hides nothing.
+        """
+        hiding = (entry for name in self.base for entry in self._windows_shown_for(name, at))
+        return min((entry.may_be_shown_until(at) for entry in hiding), default=None)
+
+    def _windows_shown_for(self, name: str, at: datetime) -> Iterator[Override]:
+        """Give each window whose price may stand in the place of a dimension's base."""
+        amount = self.base[name].amount
+        for entry in self.overrides:
+            named = (name, amount) in [(part, price.amount) for part, price in entry.prices]
+            if named and entry.may_be_shown(at):
+                yield entry
 
     @property
     def meaning_of_overrides(self) -> tuple[Any, ...]:

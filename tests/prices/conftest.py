@@ -23,6 +23,7 @@ EMPTY_CATALOGUE = {
     "refreshed_at": None,
     "envelope": "{}",
     "body_digest": None,
+    "hides_until": None,
 }
 
 

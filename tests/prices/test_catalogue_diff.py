@@ -13,6 +13,7 @@ from prices.changes import ChangeKind
 from prices.guards import Guards
 from prices.language_model import LanguageModel
 from prices.openrouter import OpenRouterList
+from prices.override import STALE_MINUTES
 from tests.prices.lists import listed, model
 
 EVENING = datetime(2026, 8, 6, 18, tzinfo=UTC)
@@ -24,6 +25,14 @@ def stored(read: OpenRouterList) -> dict[str, LanguageModel]:
         row.id: LanguageModel(row.id, position, row.document, row.schedule, row_id=100 + position)
         for position, row in enumerate(read.models)
     }
+
+
+def vanished(*rows: Any) -> dict[str, LanguageModel]:
+    """Models that upstream no longer listed, with the last price of each."""
+    return stored(listed(*rows))
+
+
+BACK = vanished(model("a/back"))
 
 
 def outcome_of(diff: ModelDiff) -> str:
@@ -60,7 +69,7 @@ def test_every_outcome_is_told_apart_and_the_row_is_kept() -> None:
         model("a/back"),
         model("a/new"),
     )
-    diff = compare(stored(before).values(), {"a/back": 7}, after, EVENING)
+    diff = compare(stored(before).values(), BACK, after, EVENING)
     assert outcomes(diff) == {
         "a/new": "added",
         "a/back": "returned",
@@ -70,7 +79,7 @@ def test_every_outcome_is_told_apart_and_the_row_is_kept() -> None:
     }
     assert (diff.changes, diff.is_empty) == (4, False)
     rows = {one.slug: one.after.row_id for one in diff.models if one.after}
-    assert (rows["a/new"], rows["a/back"], rows["a/dearer"]) == (None, 7, 101)
+    assert (rows["a/new"], rows["a/back"], rows["a/dearer"]) == (None, 100, 101)
 
 
 def test_each_part_of_a_price_that_moves_is_counted_and_attributes_are_not() -> None:
@@ -120,7 +129,7 @@ def test_a_garbled_row_leaves_its_model_as_it_is_and_adds_none() -> None:
 
 def test_a_tombstone_whose_row_is_garbled_does_not_return() -> None:
     after = listed(model("a/one"), model("a/back", prompt="NaN"))
-    assert outcomes(compare(stored(listed(model("a/one"))).values(), {"a/back": 7}, after, EVENING)) == {}
+    assert outcomes(compare(stored(listed(model("a/one"))).values(), BACK, after, EVENING)) == {}
 
 
 def test_a_window_that_rotates_is_an_edit_and_no_change() -> None:
@@ -168,6 +177,27 @@ def test_a_dimension_that_only_an_open_window_names_stays_known_to_be_absent_oth
     assert (outcomes(diff), diff.changes) == ({"a/b": "edited"}, 0)
     assert diff.models[0].after is not None
     assert diff.models[0].after.schedule == stored(before)["a/b"].schedule
+
+
+# What returns
+
+
+def test_a_model_that_returns_is_doubted_against_the_last_price_that_it_had() -> None:
+    known, before = stored(listed(OTHER)), vanished(model("a/back", "2", "8"))
+    odd = compare(known.values(), before, listed(OTHER, model("a/back", "0", "8")), EVENING, guards=Guards())
+    (hold,), (returned,) = odd.held, odd.models
+    assert (hold.slug, hold.model_id, hold.reason) == ("a/back", 100, "prompt would be free after 2")
+    assert returned.after is not None
+    assert returned.after.schedule == before["a/back"].schedule
+    assert listed(returned.after.document).models[0].schedule == before["a/back"].schedule
+    assert [change.kind for change in returned.changes] == [ChangeKind.RETURNED]
+
+    usual = compare(
+        known.values(), before, listed(OTHER, model("a/back", "3", "8")), EVENING, guards=Guards()
+    )
+    assert usual.held == ()
+    assert usual.models[0].after is not None
+    assert usual.models[0].after.schedule.base["prompt"].text == "3"
 
 
 # What is held
@@ -291,6 +321,64 @@ def test_an_odd_price_does_not_slip_in_with_a_base_price_that_is_learned() -> No
     diff = guarded(known, listed(model("a/b", "2", "0", pricing=rules)))
     assert [hold.slug for hold in diff.held] == ["a/b"]
     assert applied(known, diff)["a/b"].schedule == known["a/b"].schedule
+
+
+# What is held while a window hides it
+
+WINDOW = {"overrides": [{"utc_start": 900, "utc_end": 1700, "prompt": "3"}]}
+DAY, NIGHT = EVENING.replace(hour=12), EVENING.replace(hour=20)
+
+
+def windowed(prompt: str, completion: str = "8", rules: dict[str, Any] = WINDOW) -> OpenRouterList:
+    return listed(model("a/paid", prompt, completion, pricing=rules))
+
+
+def held_by_night() -> tuple[dict[str, LanguageModel], tuple[Hold, ...]]:
+    known = stored(windowed("2"))
+    return known, guarded(known, windowed("50"), at=NIGHT).held
+
+
+def test_a_hidden_base_price_neither_confirms_a_hold_nor_withdraws_it() -> None:
+    known, held = held_by_night()
+    by_day = guarded(known, windowed("3"), held, DAY)
+    assert (by_day.confirmed, by_day.withdrawn, by_day.held, by_day.changes) == ((), (), (), 0)
+    after = applied(known, by_day)
+    assert after["a/paid"].schedule == known["a/paid"].schedule
+    assert guarded(after, windowed("50"), held, NIGHT + HOUR).confirmed == held
+    assert guarded(after, windowed("2"), held, NIGHT + HOUR).withdrawn == held
+
+
+def test_what_shows_beside_a_hidden_price_that_is_held_waits_with_it() -> None:
+    known, held = held_by_night()
+    by_day = guarded(known, windowed("3", "9"), held, DAY)
+    assert (by_day.withdrawn, by_day.changes) == (held, 0)
+    (hold,) = by_day.held
+    assert hold.schedule is not None
+    assert {name: price.text for name, price in hold.schedule.base.items()} == {
+        "prompt": "50",
+        "completion": "9",
+    }
+
+
+def test_other_overrides_withdraw_what_is_held_of_a_price_that_they_hide() -> None:
+    known, held = held_by_night()
+    all_day = {"overrides": [{"utc_start": 0, "utc_end": 2400, "prompt": "3"}]}
+    by_day = guarded(known, windowed("3", rules=all_day), held, DAY)
+    assert (by_day.withdrawn, by_day.held, by_day.changes) == (held, (), 1)
+
+
+def test_without_guards_what_is_held_is_believed_also_while_it_is_hidden() -> None:
+    known, held = held_by_night()
+    diff = compare(known.values(), {}, windowed("3"), DAY, held={hold.slug: hold for hold in held})
+    assert (diff.confirmed, diff.withdrawn) == (held, ())
+    assert applied(known, diff)["a/paid"].schedule.base["prompt"].text == "50"
+
+
+def test_a_diff_tells_until_when_the_same_list_hides_the_same() -> None:
+    at = EVENING.replace(hour=12, minute=30)
+    until = EVENING.replace(hour=17, minute=STALE_MINUTES - 60) + HOUR
+    assert guarded(stored(windowed("2")), windowed("3"), at=at).hides_until == until
+    assert guarded(stored(windowed("2")), windowed("2"), at=NIGHT).hides_until is None
 
 
 # A list that shrinks

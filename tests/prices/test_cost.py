@@ -197,8 +197,8 @@ def test_what_has_no_price_and_no_whole_is_unknown_and_never_zero(
 
 @pytest.mark.parametrize("dimension", ["prompt", "input_cache_read", "request"])
 def test_a_price_that_hangs_on_a_condition_we_cannot_read_is_unknown(dimension: str) -> None:
-    monday = {"utc_days": ["monday"], dimension: "0.000001"}
-    found = cost(in_prompt(cached_tokens=40), overrides=[monday])
+    holidays = {"utc_days": ["holiday"], dimension: "0.000001"}
+    found = cost(in_prompt(cached_tokens=40), overrides=[holidays])
     expected = {"prompt": ["prompt", "input_cache_read"]}.get(dimension, [dimension])
     assert found.in_state(PriceState.UNKNOWN) == expected
     assert found.total is None
@@ -226,6 +226,16 @@ def test_the_window_of_the_hour_is_used_and_told() -> None:
     assert (by_night.total, by_day.total) == (Decimal("0.001"), Decimal("0.003"))
     assert by_night.to_builtins()["window"] == {"utc_start": 1630, "utc_end": 30}
     assert by_day.to_builtins()["window"] is None
+
+
+def test_a_window_of_certain_weekdays_is_told_with_them() -> None:
+    thursdays = {"utc_days": ["thursday"], "utc_start": 1000, "prompt": "0.000001"}
+    thursday, friday = (
+        cost({"prompt_tokens": 1000}, at=datetime(2026, 8, day, 12, tzinfo=UTC), overrides=[thursdays])
+        for day in (6, 7)
+    )
+    assert (thursday.total, friday.total) == (Decimal("0.001"), Decimal("0.003"))
+    assert thursday.to_builtins()["window"] == {"utc_start": 1000, "utc_end": 2400, "utc_days": ("thursday",)}
 
 
 def test_the_markup_makes_a_retail_total_beside_the_list_total() -> None:

@@ -67,7 +67,7 @@ def test_a_window_holds_from_its_start_to_before_its_end_also_past_midnight(
 ) -> None:
     found = rates(NIGHT, at=datetime(2026, 8, 6, *clock, 59, tzinfo=UTC))
     assert prompt(found) == price
-    assert found.window == ((1630, 30) if price == "1" else None)
+    assert found.window == ((1630, 30, ()) if price == "1" else None)
 
 
 def test_the_hours_are_utc_whatever_zone_the_time_is_told_in() -> None:
@@ -82,8 +82,8 @@ def test_a_time_without_a_zone_is_refused() -> None:
 
 
 def test_a_window_with_one_bound_reaches_to_midnight() -> None:
-    assert rates({"utc_start": 1100, "prompt": "1"}).window == (1100, 2400)
-    assert rates({"utc_end": 1300, "prompt": "1"}).window == (0, 1300)
+    assert rates({"utc_start": 1100, "prompt": "1"}).window == (1100, 2400, ())
+    assert rates({"utc_end": 1300, "prompt": "1"}).window == (0, 1300, ())
 
 
 def test_an_override_with_several_conditions_holds_where_all_of_them_do() -> None:
@@ -98,7 +98,53 @@ def test_conditions_with_a_decimal_point_are_the_same_conditions() -> None:
     found = rates(
         {"min_prompt_tokens": Decimal("10.0"), "utc_start": Decimal("400.0"), "prompt": "1"}, prompt_tokens=11
     )
-    assert (prompt(found), found.tier, found.window) == ("1", 10, (400, 2400))
+    assert (prompt(found), found.tier, found.window) == ("1", 10, (400, 2400, ()))
+
+
+# Days of the week; 6 August 2026 is a Thursday
+
+
+def on(day: int, hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, 8, day, hour, minute, tzinfo=UTC)
+
+
+def test_weekdays_without_hours_scope_the_whole_utc_day() -> None:
+    thursdays = {"utc_days": ["thursday"], "prompt": "1"}
+    assert [prompt(rates(thursdays, at=at)) for at in (on(5, 23, 59), on(6, 0), on(6, 23, 59), on(7, 0))] == [
+        "2",
+        "1",
+        "1",
+        "2",
+    ]
+    assert rates(thursdays).window == (0, 2400, ("thursday",))
+
+
+def test_weekdays_scope_a_window_at_the_instant_of_the_request_also_past_midnight() -> None:
+    night = NIGHT | {"utc_days": ["thursday", "saturday"]}
+    assert prompt(rates(night, at=on(6, 0))) == "1"  # Thursday's own small hours, in a window that wraps
+    assert prompt(rates(night, at=on(6, 12))) == "2"
+    assert prompt(rates(night, at=on(6, 23))) == "1"
+    assert (
+        prompt(rates(night, at=on(7, 0))) == "2"
+    )  # Friday's small hours, though the window began on Thursday
+    assert prompt(rates(night, at=on(8, 17))) == "1"
+
+
+def test_the_weekday_is_that_of_utc_whatever_zone_the_time_is_told_in() -> None:
+    thursdays, tokyo = {"utc_days": ["thursday"], "prompt": "1"}, timezone(timedelta(hours=9))
+    assert prompt(rates(thursdays, at=datetime(2026, 8, 7, 8, tzinfo=tokyo))) == "1"
+    assert prompt(rates(thursdays, at=datetime(2026, 8, 6, 8, tzinfo=tokyo))) == "2"
+
+
+def test_a_window_that_ends_at_midnight_as_zero_holds_until_the_day_ends() -> None:
+    afternoon = {"utc_start": 1200, "utc_end": 0, "prompt": "1"}
+    assert (prompt(rates(afternoon, at=on(6, 23, 59))), prompt(rates(afternoon, at=on(6, 0)))) == ("1", "2")
+    assert rates(afternoon).window == (1200, 0, ())
+
+
+def test_the_window_told_is_that_of_one_override() -> None:
+    opening, closing = {"utc_start": 600, "prompt": "1"}, {"utc_end": 1800, "completion": "9"}
+    assert rates(opening, closing).window == (0, 1800, ())
 
 
 # What cannot be told
@@ -107,12 +153,19 @@ def test_conditions_with_a_decimal_point_are_the_same_conditions() -> None:
 @pytest.mark.parametrize(
     "condition",
     [
-        {"utc_days": ["monday"]},
+        {"utc_days": ["holiday"]},
+        {"utc_days": ["thursday", 4]},
+        {"utc_days": "thursday"},
+        {"utc_days": []},
+        {"utc_days": ["Thursday"]},
         {"service_tier": "flex"},
         {"min_completion_tokens": 1},
         {"min_prompt_tokens": "many"},
         {"min_prompt_tokens": True},
         {"utc_start": "0400"},
+        {"utc_start": -1},
+        {"utc_end": 2401},
+        {"utc_end": Decimal("400.5")},
     ],
     ids=str,
 )
@@ -125,13 +178,13 @@ def test_a_price_behind_a_condition_that_we_cannot_read_is_unknown(condition: di
 def test_a_condition_that_we_cannot_read_does_not_matter_where_another_fails_or_the_price_is_the_same() -> (
     None
 ):
-    assert rates(NIGHT | {"utc_days": ["monday"]}).undecided == frozenset()
-    assert rates(TIER | {"utc_days": ["monday"]}).undecided == frozenset()
-    assert rates({"utc_days": ["monday"], "prompt": "2"}).undecided == frozenset()
+    assert rates(NIGHT | {"utc_days": ["holiday"]}).undecided == frozenset()
+    assert rates(TIER | {"utc_days": ["holiday"]}).undecided == frozenset()
+    assert rates({"utc_days": ["holiday"], "prompt": "2"}).undecided == frozenset()
 
 
 def test_a_later_override_that_holds_settles_what_an_earlier_one_left_open() -> None:
-    open_ended, tier = {"utc_days": ["monday"], "prompt": "1"}, {"min_prompt_tokens": 10, "prompt": "4"}
+    open_ended, tier = {"utc_days": ["holiday"], "prompt": "1"}, {"min_prompt_tokens": 10, "prompt": "4"}
     assert prompt(rates(open_ended, tier, prompt_tokens=11)) == "4"
     assert prompt(rates(tier, open_ended, prompt_tokens=11)) == "unknown"
 

@@ -20,6 +20,7 @@ from prices.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY, make_redis
 from prices.refresh import refresh_prices
 from prices.services import Services
 from prices.settings import Settings
+from prices.shelf import Received
 from tests.openrouter_standin.client import Standin
 from tests.prices.lists import body, model
 from tests.prices.made_clock import MadeClock
@@ -451,3 +452,38 @@ def test_the_reason_of_a_failure_names_no_address(services: Services) -> None:
     with pytest.raises(RefreshFailedError) as failure:
         refresh_prices(nowhere, worker="test")
     assert str(failure.value) == "the database failed (OperationalError)"
+
+
+def test_the_same_body_teaches_the_base_price_that_a_window_hid_before(services: Services) -> None:
+    rules = {"overrides": [{"utc_start": 900, "utc_end": 1700, "prompt": "0.000003"}]}
+    same, day = body(model("a/b", "0.000003", pricing=rules)), datetime(2026, 8, 6, tzinfo=UTC)
+    known = []
+    for hour in (10, 14, 20):
+        given = Received(same, day + timedelta(hours=hour))
+        refresh_prices(services, worker="test", force=True, given=given)
+        with reading(services.engine) as connection:
+            (price,) = history.prices(connection, queries.catalogue_state(connection).revision)
+        known.append(price.schedule.base.get("prompt") is not None)
+    assert known == [False, False, True]
+
+
+def test_a_model_that_was_missing_once_does_not_bring_an_odd_price_past_the_guards(
+    services: Services,
+) -> None:
+    day = datetime(2026, 8, 6, tzinfo=UTC)
+    paid, others = model("a/paid", "0.5"), [model(f"a/{name}") for name in ("one", "two", "three")]
+
+    def hear(hour: int, *models: Any) -> int | None:
+        given = Received(body(*models), day + timedelta(hours=hour))
+        return refresh_prices(services, worker="test", force=True, given=given).held
+
+    def prompt() -> str:
+        with reading(services.engine) as connection:
+            revision = queries.catalogue_state(connection).revision
+            (price,) = history.prices(connection, revision, slug="a/paid")
+        return price.schedule.base["prompt"].text
+
+    hear(0, paid, *others)
+    hear(3, *others)
+    assert (hear(6, model("a/paid", "0"), *others), prompt()) == (1, "0.5")
+    assert (hear(9, model("a/paid", "0"), *others), prompt()) == (0, "0")

@@ -206,7 +206,7 @@ def test_a_tier_is_not_in_force_for_a_short_prompt_also_within_its_window() -> N
 
 @pytest.mark.parametrize(
     "condition",
-    [{"utc_days": ["monday"]}, {"utc_start": "9 am"}, {"service_tier": "flex"}],
+    [{"utc_days": ["holiday"]}, {"utc_start": "9 am"}, {"service_tier": "flex"}],
     ids=str,
 )
 def test_where_a_condition_that_cannot_be_read_decides_the_price_is_unknown(
