@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal
 from typing import Any, Final
 
+from prices.override import DAYS, WINDOW
+
 UNKNOWN: Final = "–"
 COLUMNS: Final = {
     "prompt": "Prompt",
@@ -91,7 +93,7 @@ def _row(entry: Mapping[str, Any]) -> Row:
             (column, _cell(prices.get(column), "retail_per_million")) for column in ("prompt", "completion")
         ),
         others=tuple(_in_words(key, price) for key, price in prices.items() if key not in COLUMNS),
-        marker=_marker(entry["overrides"]),
+        marker=marker(entry["overrides"]),
         overrides=tuple(_override(override) for override in entry["overrides"]),
         held=_held(entry["held"]),
         keys={
@@ -150,10 +152,10 @@ def _held(held: Mapping[str, Any] | None) -> str:
     return f"held since {moment_text(held['since'])}: {held['reason']}" if held else ""
 
 
-def _marker(overrides: Sequence[Mapping[str, Any]]) -> str:
+def marker(overrides: Sequence[Mapping[str, Any]]) -> str:
     """Say what makes the price another: "2 tiers", "1 window", "3 tiers and windows"."""
     tiers = any("min_prompt_tokens" in override for override in overrides)
-    windows = any("utc_start" in override or "utc_end" in override for override in overrides)
+    windows = any(name in override for override in overrides for name in WINDOW)
     if tiers and windows:
         return f"{len(overrides)} tiers and windows"
     kind = "tier" if tiers else "window" if windows else "condition"
@@ -169,6 +171,9 @@ def _override(override: Mapping[str, Any]) -> str:
     if isinstance(start := rest.get("utc_start"), int) and isinstance(end := rest.get("utc_end"), int):
         conditions.append(f"{_time_of_day(start)}–{_time_of_day(end)} UTC")
         del rest["utc_start"], rest["utc_end"]
+    if isinstance(days := rest.get("utc_days"), list) and all(day in DAYS for day in days):
+        conditions.append("on " + ", ".join(day[:3].title() for day in days))
+        del rest["utc_days"]
     conditions += [f"{key} {value}"[: 2 * MAX_LABEL] for key, value in rest.items()]
     prices = [_in_words(key, price) for key, price in override["prices"].items()]
     return f"{', '.join(conditions)}: {', '.join(prices)}"

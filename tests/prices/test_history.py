@@ -280,3 +280,13 @@ def test_at_a_time_gives_what_the_list_of_that_time_said_whatever_came_after(
             if price.slug != "z/always"
         }
         assert found == prices
+
+
+def test_a_price_of_the_past_is_not_told_as_held_when_todays_is(engine: Engine) -> None:
+    fill(engine, model("a/one", prompt="1"), at=BEGIN)
+    fill(engine, model("a/one", prompt="50"), at=BEGIN + DAY, guards=Guards())
+    with reading(engine) as connection:
+        (now,) = history.prices(connection, 2)
+        (then,) = history.prices(connection, 2, at=BEGIN + DAY / 2)
+    assert now.held
+    assert then.held is None

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prices.errors import PriceError
-from prices.price import Price, PriceState
+from prices.price import Price, PriceState, is_name
 from tests.prices.json_values import JSON_VALUES
 
 
@@ -82,3 +82,15 @@ def test_whatever_comes_is_a_price_or_a_price_error(value: object) -> None:
         return
     assert set(text) <= set("0123456789.-")
     assert Price.parse(text).text == text
+
+
+@pytest.mark.parametrize("text", ["1e39", "9999999999999999999999999999999999999999", "1e-39"])
+def test_a_price_has_at_most_forty_digits_on_either_side(text: str) -> None:
+    assert Price.parse(text).amount == Decimal(text)
+    beyond = "1e40" if Decimal(text) > 1 else "1e-40"
+    with pytest.raises(PriceError, match="beyond any price"):
+        Price.parse(beyond)
+
+
+def test_a_name_of_a_dimension_has_at_most_sixty_four_characters() -> None:
+    assert (is_name("x" * 64), is_name("x" * 65)) == (True, False)

@@ -282,3 +282,19 @@ def test_one_schedule_has_one_text_whatever_the_order_of_its_keys() -> None:
         "image": "1",
         "prompt": "0.000002",
     }
+
+
+# What is kept and what is recognised
+
+
+def test_the_price_of_a_window_is_recognised_by_its_amount_and_not_by_its_text() -> None:
+    shown = schedule({"utc_start": 900, "utc_end": 1700, "prompt": "0.0000030"}, prompt="0.000003")
+    assert shown.seen_after(None, at(12)).unseen == {"prompt"}
+
+
+def test_the_schedules_that_are_kept_by_their_text_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MAX_KEPT", 5)
+    kept._kept.clear()
+    for number in range(30):
+        PriceSchedule.from_json(f'{{"completion":"1","prompt":"{number}"}}')
+        assert len(kept._kept) <= 5

@@ -313,3 +313,22 @@ def test_whatever_comes_is_counted_whole_or_refused_in_one_line(usage: object) -
     assert said.startswith("usage")
     assert "\n" not in said
     assert len(said) < 200
+
+
+# Counted once
+
+
+def test_cache_writes_told_as_openai_does_keep_anthropics_reads_from_being_added_to_the_prompt() -> None:
+    usage = {
+        "input_tokens": 10,
+        "input_tokens_details": {"cache_write_tokens": 3},
+        "cache_read_input_tokens": 5,
+    }
+    assert read_usage(usage).prompt_tokens == 10
+
+
+@pytest.mark.parametrize("part", ["audio_tokens", "image_tokens", "video_tokens", "file_tokens"])
+def test_no_part_of_a_prompt_is_larger_than_the_prompt(part: str) -> None:
+    assert read_usage({"prompt_tokens": 10, "prompt_tokens_details": {part: 10}}).prompt_tokens == 10
+    with pytest.raises(UsageError, match=part):
+        read_usage({"prompt_tokens": 10, "prompt_tokens_details": {part: 11}})

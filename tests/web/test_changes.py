@@ -85,3 +85,9 @@ def test_whoever_follows_the_feed_while_commits_go_on_sees_each_change_once(site
     assert seen == [change["cursor"] for change in follow(client, 0, kind="all")]
     assert len(seen) == len(set(seen)) == 4 + 14 * 5
     services.engine.dispose()
+
+
+def test_there_are_more_changes_only_where_some_are_left(client: FlaskClient) -> None:
+    whole = get(client, "/api/v1/changes", kind="all", limit=1000)["data"]
+    assert get(client, "/api/v1/changes", kind="all", limit=len(whole))["more"] is False
+    assert get(client, "/api/v1/changes", kind="all", limit=len(whole) - 1)["more"] is True

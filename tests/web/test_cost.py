@@ -1,12 +1,18 @@
 """`POST /api/v1/cost`: exact, by the price of now or of any time, and strict about what it is asked."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from prices.services import Services
+from prices.settings import Settings
 from tests.openrouter_standin.client import Standin
+from tests.prices.ledger import fill
+from tests.prices.lists import model
+from tests.web.past import instant
 from tests.web.site import Site
 
 MODEL = "granite-bay/two-tiers"
@@ -147,3 +153,18 @@ def test_a_body_that_is_no_question_is_a_problem(status: int, body: bytes, clien
 def test_an_answer_is_no_ones_to_keep(client: FlaskClient) -> None:
     answer = client.post("/api/v1/cost", json={"model": MODEL, "usage": USAGE})
     assert (answer.headers["Cache-Control"], answer.headers["X-Price-Revision"]) == ("no-store", "2")
+
+
+def test_a_past_cost_is_priced_by_the_hour_of_its_time_and_not_by_the_present_one(site: Site) -> None:
+    services = Services.make(Settings.from_env(site.env))
+    now = datetime.now(UTC)
+    hour = (now.hour + 12) % 24
+    window = {"utc_start": hour * 100, "utc_end": hour * 100 + 59, "prompt": "7"}
+    row = model("a/one", prompt="1", pricing={"overrides": [window]})
+    fill(services.engine, row, at=now - timedelta(hours=20))
+    services.engine.dispose()
+    client, usage = site.client(), {"prompt_tokens": 1}
+    within = instant((now - timedelta(hours=12)).replace(minute=30))
+    outside = instant(now - timedelta(hours=6))
+    assert cost(client, model="a/one", usage=usage, at=within)["total"] == "7"
+    assert cost(client, model="a/one", usage=usage, at=outside)["total"] == "1"

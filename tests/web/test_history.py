@@ -192,3 +192,10 @@ def test_a_revision_and_a_time_together_give_what_was_thought_then(
     now = get(client, path, at=at)["prices"][raised["part"]]
     then = get(client, path, at=at, revision=raised["revision"] - 1)["prices"][raised["part"]]
     assert (now["per_token"], then["per_token"]) == (raised["after"], raised["before"])
+
+
+def test_a_search_in_the_past_looks_at_the_name_too(client: FlaskClient) -> None:
+    listed = get(client, "/api/v1/prices", revision=2)["data"]
+    named = next(entry for entry in listed if entry["name"].split()[-1].casefold() not in entry["id"])
+    found = get(client, "/api/v1/prices", revision=2, q=named["name"].upper())["data"]
+    assert named["id"] in [entry["id"] for entry in found]

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from prices.outcome import RefreshFailedError
 from tests.openrouter_standin.client import Standin
 from tests.web.site import Site
-from web import pages
+from web import pages, price_table
 from web.price_table import age_text, amount_shown, table_rows
 
 HOSTILE = '<script>alert("1")</script>'
@@ -72,6 +72,16 @@ def test_tiers_and_windows_are_marked_and_told(client: FlaskClient) -> None:
     assert "|2 tiers|above 32,000 prompt tokens: completion $12.00/M, prompt $3.00/M|" in tiers
     assert "|2 windows|00:30–16:30 UTC: " in row(page, "deepwell/night-flash")
     assert "|3 tiers and windows|" in row(page, "deepwell/clock-and-tier")
+    weekdays = row(page, "deepwell/weekdays")
+    assert "|1 window|07:00–19:00 UTC, on Mon, Tue, Wed, Thu, Fri: prompt $2.50/M|" in weekdays
+
+
+def test_one_tier_or_window_is_not_told_in_the_plural() -> None:
+    days = {"utc_days": ["monday"]}
+    texts = [
+        price_table.marker([override]) for override in ({"min_prompt_tokens": 1}, {"utc_start": 1}, days)
+    ]
+    assert texts == ["1 tier", "1 window", "1 window"]
 
 
 def test_retail_prices_are_shown_only_where_they_differ(site: Site, client: FlaskClient) -> None:
