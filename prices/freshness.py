@@ -27,6 +27,14 @@ def fresh_left(refreshed_at: datetime | None, now: datetime, interval: timedelta
     return min(fresh_for(interval), refreshed_at + fresh_for(interval) - now)
 
 
+def unless_ahead(at: datetime | None, now: datetime, most: timedelta = timedelta(0)) -> datetime | None:
+    """Give a time of the database's clock, or None where it is more than `most` ahead of `now` there.
+
+    Such a time was written before the clock was set back. It says nothing about when anything happened.
+    """
+    return None if at is None or at - now > most else at
+
+
 def next_due(
     refreshed_at: datetime | None,
     attempted_at: datetime | None,

@@ -133,15 +133,17 @@ def finish_run(
     return closed.rowcount == 1
 
 
-def dead_at(run: Row[Any], lease: timedelta) -> datetime | None:
+def dead_at(run: Row[Any], now: datetime, lease: timedelta) -> datetime | None:
     """Tell when a run counts as dead and another must be sent for; None says that it ended in order.
 
-    A running one does a lease after its last heartbeat, one whose process was told to end at that time.
+    A running one does a lease after its last heartbeat, one whose process was told to end at that time. Where
+    that time is ahead of `now`, the clock was set back since: it was so long ago that only a message that is
+    still waited for keeps another from being sent.
     """
+    long_ago = now - freshness.answer_within(lease)
     if run.state == RUNNING:
-        heartbeat_at: datetime = run.heartbeat_at
-        return heartbeat_at + lease
+        heartbeat_at = freshness.unless_ahead(run.heartbeat_at, now, lease)
+        return long_ago if heartbeat_at is None else heartbeat_at + lease
     if (run.reason or "").startswith(ABANDONED):
-        finished_at: datetime = run.finished_at
-        return finished_at
+        return freshness.unless_ahead(run.finished_at, now) or long_ago
     return None

@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from prices import queries
 from prices.database import reading
 from prices.errors import RedisUnavailableError, in_full
-from prices.freshness import answer_within, next_send
+from prices.freshness import answer_within, fresh_for, next_send, unless_ahead
 from prices.liveness import Heart
 from prices.logs import log
 from prices.publisher import publish_state
@@ -104,27 +104,28 @@ class Timetable:
         self._note_sent(now)
 
     def _due(self, seen: Seen) -> datetime | None:
-        settings, run = self._services.settings, seen.run
-        refreshed_at, now = seen.state.refreshed_at, seen.state.now
+        settings, run, now = self._services.settings, seen.run, seen.state.now
+        interval, lease = settings.refresh_interval, settings.lock_lease
         return next_send(
-            refreshed_at and min(refreshed_at, now),  # a clock that was set back must not stop the beat
-            started_at=run and min(run.started_at, now),
-            dead_at=run and dead_at(run, settings.lock_lease),
-            sent_at=self._last_sent_at(),
-            interval=settings.refresh_interval,
-            lease=settings.lock_lease,
+            unless_ahead(seen.state.refreshed_at, now, fresh_for(interval)),  # as `is_fresh` has it
+            started_at=run and unless_ahead(run.started_at, now),
+            dead_at=run and dead_at(run, now, lease),
+            sent_at=self._last_sent_at(now),
+            interval=interval,
+            lease=lease,
             tick_after=self._tick_after,
         )
 
-    def _last_sent_at(self) -> datetime | None:
+    def _last_sent_at(self, now: datetime) -> datetime | None:
         """When a message was last sent, by this beat or the leader before it."""
         try:
             with redis_errors():
-                told = self._services.redis.get(BEAT_SENT_KEY)
+                noted_us = self._services.redis.get(BEAT_SENT_KEY)
         except RedisUnavailableError:
-            told = None  # another broker may be there all the same
-        noted = None if told is None else datetime.fromtimestamp(int(told) / 1_000_000, UTC)
-        return max((at for at in (self._sent_at, noted) if at is not None), default=None)
+            noted_us = None  # another broker may be there all the same
+        noted = None if noted_us is None else datetime.fromtimestamp(int(noted_us) / 1_000_000, UTC)
+        sent = (unless_ahead(at, now) for at in (self._sent_at, noted))
+        return max((at for at in sent if at is not None), default=None)
 
     def _note_sent(self, now: datetime) -> None:
         """Note that a message was sent, for this beat and, where the queue is, for the next leader."""

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Engine, event, update
 
 import deploy_migrations
 from prices.database import make_engine, utc_now, writing
@@ -91,6 +92,26 @@ def set_times(services: Services, **ages: timedelta) -> None:
                 .where(refresh_runs.c.state == "running")
                 .values(heartbeat_at=now - ages["heartbeat"], started_at=now - ages["heartbeat"])
             )
+
+
+class DatabaseTime:
+    """SQLite's clock, which can be set: it asks the machine's, so its function for that is replaced."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.ahead = timedelta(0)
+        event.listen(engine, "connect", self._take_over)
+        engine.dispose()  # connections from before have the right clock
+
+    def _take_over(self, connection: Any, _record: object) -> None:
+        connection.create_function("strftime", 2, self._now)
+
+    def _now(self, _form: str, _when: str) -> str:
+        return (datetime.now(UTC) + self.ahead).replace(tzinfo=None).isoformat(" ", "milliseconds")
+
+
+@pytest.fixture
+def database_time(stores: Services) -> DatabaseTime:
+    return DatabaseTime(stores.engine)
 
 
 def fail(services: Services, reason: str) -> None:
@@ -293,13 +314,65 @@ def test_what_fails_is_told_once_and_once_more_when_it_works_again(
     assert [told.args[0] for told in log.info.call_args_list].count(again) == 1
 
 
-def test_a_clock_that_was_set_back_does_not_stop_the_beat(stores: Services, beat: Beat) -> None:
+DAYS = timedelta(days=300)
+
+
+def test_prices_of_before_the_clock_was_set_back_are_sent_for_at_once_and_once(
+    stores: Services, beat: Beat
+) -> None:
     fill(stores.engine, model("a/one"))
-    set_times(stores, refreshed=-timedelta(days=300))
+    set_times(stores, refreshed=-DAYS)
+    for _look in range(5):
+        beat.look()
+    assert beat.sent == 1
+    fill(stores.engine, model("a/one"))
     beat.look()
-    assert beat.look() <= WAIT
+    assert beat.sent == 1
+
+
+def test_prices_that_the_claim_calls_fresh_are_not_sent_for_though_their_time_is_ahead(
+    stores: Services, beat: Beat
+) -> None:
+    fill(stores.engine, model("a/one"))
+    set_times(stores, refreshed=-timedelta(hours=1))
+    beat.look()
+    assert beat.sent == 0
+
+
+def test_a_message_of_before_the_clock_was_set_back_is_not_waited_for(stores: Services, beat: Beat) -> None:
+    forget_sent(stores, -DAYS.total_seconds())
+    for _look in range(3):
+        beat.look()
+    assert beat.sent == 1
+
+
+def test_a_beat_that_sent_before_the_clock_was_set_back_sends_what_is_due_after_it(
+    stores: Services, beat: Beat, database_time: DatabaseTime
+) -> None:
+    database_time.ahead = DAYS
+    beat.look()
+    database_time.ahead = timedelta(0)
+    fill(stores.engine, model("a/one"))
     set_times(stores, refreshed=INTERVAL + LEASE)
-    beat.look()
+    for _look in range(3):
+        beat.look()
+    assert beat.sent == 2
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_run_that_died_before_the_clock_was_set_back_is_sent_for_once(
+    ended: bool, stores: Services, beat: Beat, database_time: DatabaseTime
+) -> None:
+    fill(stores.engine, model("a/one"))
+    set_times(stores, refreshed=INTERVAL - LEASE)
+    database_time.ahead = DAYS
+    if ended:
+        fail(stores, f"{ABANDONED}: its process was told to end")
+    else:
+        started(stores.engine)
+    database_time.ahead = timedelta(0)
+    for _look in range(5):
+        beat.look()
     assert beat.sent == 1
 
 
