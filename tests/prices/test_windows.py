@@ -1,13 +1,17 @@
 """Models priced by the hour: the clock moving is no change, and every hour has the price upstream gave it."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from prices import history
-from prices.catalogue_diff import CatalogueDiff, compare
+from prices.catalogue_diff import CatalogueDiff, Hold, compare
 from prices.database import reading
 from prices.guards import Guards
 from prices.language_model import LanguageModel
@@ -71,12 +75,15 @@ class Catalogue:
 
     def hear(self, read: OpenRouterList, at: datetime) -> CatalogueDiff:
         diff = compare(self.models.values(), {}, read, at, guards=Guards())
+        self.take(diff)
+        return diff
+
+    def take(self, diff: CatalogueDiff) -> None:
         for one in diff.models:
             assert one.after is not None
             self.models[one.slug] = LanguageModel(
                 one.slug, one.after.position, one.after.document, one.after.schedule, 1
             )
-        return diff
 
     def in_force(self, at: datetime) -> dict[str, dict[str, str]]:
         return {
@@ -149,6 +156,62 @@ def test_a_genuine_change_within_and_outside_of_a_window_is_seen() -> None:
     assert found == {("by/day", "raised", "completion"), ("by/day", "schedule", "overrides")}
     assert catalogue_.in_force(noon)["by/day"]["prompt"] == "0.0000035"
     assert catalogue_.in_force(noon + 8 * HOUR)["by/day"]["prompt"] == "0.000002"
+
+
+# Holds, while windows come and go
+
+
+@dataclass(frozen=True)
+class Step:
+    """The next list: how many hours later, and the base price of the prompt that upstream has then."""
+
+    hours: int
+    prompt: str
+
+
+STEPS = st.lists(
+    st.builds(Step, st.integers(1, 9), st.sampled_from(["0.000002", "0.00005", "0.0000025"])), max_size=12
+)
+RULES = st.lists(
+    st.builds(
+        lambda start, end, days: (
+            {"utc_start": start * 100, "utc_end": end * 100, "prompt": "0.000003"}
+            | ({"utc_days": days} if days else {})
+        ),
+        st.integers(0, 23),
+        st.integers(0, 24),
+        st.sampled_from([None, ["thursday"], ["friday", "saturday"]]),
+    ).filter(lambda rule: rule["utc_start"] != rule["utc_end"]),
+    max_size=2,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(RULES, st.integers(0, 23), STEPS)
+def test_a_base_price_is_believed_when_it_was_seen_twice_in_a_row_whatever_windows_hide_between(
+    rules: list[dict[str, Any]], first_hour: int, steps: list[Step]
+) -> None:
+    catalogue_, at, held = Catalogue(), DAY_BEGINS + first_hour * HOUR, dict[str, Hold]()
+    believed: str | None = None  # what the catalogue must know of the base, None where it was never shown
+    doubted: str | None = None  # what was shown once and is too far from that
+    for step in [Step(0, "0.000002"), *steps]:
+        at += step.hours * HOUR
+        read = listed(model("a/b", pricing=mirrored(BASE | {"prompt": step.prompt, "overrides": rules}, at)))
+        hidden = "prompt" in read.models[0].schedule.hidden(at)
+        diff = compare(catalogue_.models.values(), {}, read, at, held=held, guards=Guards())
+        for one in (*diff.confirmed, *diff.withdrawn):
+            del held[one.slug]
+        held |= {one.slug: one for one in diff.held}
+        catalogue_.take(diff)
+        if not hidden:
+            odd = believed is not None and Decimal(step.prompt) > 10 * Decimal(believed)
+            odd = odd or (believed is not None and Decimal(believed) > 10 * Decimal(step.prompt))
+            if odd and doubted != step.prompt:
+                doubted = step.prompt
+            else:
+                believed, doubted = step.prompt, None
+        price = catalogue_.models["a/b"].schedule.base.get("prompt")
+        assert (price.text if price else None, bool(held)) == (believed, doubted is not None)
 
 
 # The stand-in's models, through the database
