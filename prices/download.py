@@ -4,21 +4,18 @@ OpenRouter's list of models is `GET {base}/models`, public, no key needed:
 https://openrouter.ai/docs/api-reference/models/get-models
 """
 
-import contextlib
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import wait
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from prices.background import in_background
 from prices.errors import UpstreamError, one_line
+from prices.transfer import OneHop, Transfer
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
@@ -36,73 +33,28 @@ def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lamb
     that is whole is given, whatever it would say. Raises UpstreamError with the reason.
     """
     # In a thread of its own, because no socket time-out ends an answer that drips, headers included.
-    sockets: list[socket.socket] = []
-    body = bytearray()
-    download = in_background(lambda: _download(f"{base_url}/models", key, body, sockets))
+    transfer = Transfer()
+    download = in_background(lambda: _download(f"{base_url}/models", key, transfer))
     deadline = time.monotonic() + TOTAL_SECONDS
     try:
         while not wait([download], timeout=LOOK_SECONDS).done:
             if time.monotonic() >= deadline:
                 raise UpstreamError(f"upstream's body was not complete within {TOTAL_SECONDS:g} s")
-            progress(len(body))
+            progress(transfer.received)
         return download.result()
     except requests.Timeout as error:
         raise UpstreamError("upstream did not answer in time") from error
     except requests.RequestException as error:
         raise UpstreamError(f"upstream could not be read ({type(error).__name__})") from error
     finally:
-        for opened in sockets:  # whoever gives up must not go on receiving
-            with contextlib.suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)
+        transfer.end()  # whoever gives up must not go on receiving beside a successor
 
 
-class _OneHop(requests.Session):
-    """Follows no redirect, nor looks at one: requests would read its whole body first, without limit.
-
-    Notes every socket that it opens in `sockets`.
-    """
-
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        super().__init__()
-        self.auth = _no_more_headers  # else requests takes a password from ~/.netrc
-        adapter = _NotingAdapter(sockets)
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
-
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - requests' name
-        return None
-
-
-def _no_more_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
-class _NotingAdapter(HTTPAdapter):
-    """Notes the sockets of its connections, so that they can be shut from another thread."""
-
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        self._sockets = sockets
-        super().__init__()
-
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Give a pool whose connections are noted when they are made."""
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        plain, sockets = pool.ConnectionCls, self._sockets
-
-        class Noted(plain):  # type: ignore[misc, valid-type]  # http or https, as the pool has it
-            def connect(self) -> None:
-                super().connect()
-                sockets.append(self.sock)
-
-        pool.ConnectionCls = Noted
-        return pool
-
-
-def _download(url: str, key: str | None, body: bytearray, sockets: list[socket.socket]) -> bytes:
+def _download(url: str, key: str | None, transfer: Transfer) -> bytes:
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    with _OneHop(sockets) as session:
+    with OneHop(transfer) as session:
         for _hop in range(MAX_REDIRECTS + 1):
             with session.get(
                 url,
@@ -112,7 +64,7 @@ def _download(url: str, key: str | None, body: bytearray, sockets: list[socket.s
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
             ) as response:
                 if not response.is_redirect:
-                    return _whole_body(response, body)
+                    return _whole_body(response, transfer)
                 url = _redirected(url, response.headers["location"], headers)
     raise UpstreamError(f"upstream redirected more than {MAX_REDIRECTS} times")
 
@@ -131,12 +83,14 @@ def _redirected(url: str, location: str, headers: dict[str, str]) -> str:
     return target
 
 
-def _whole_body(response: requests.Response, body: bytearray) -> bytes:
+def _whole_body(response: requests.Response, transfer: Transfer) -> bytes:
     if response.status_code != requests.codes.ok:
         retry_after = _seconds(response.headers.get("retry-after", ""))
         raise UpstreamError(f"upstream answered {response.status_code}", retry_after)
+    body = bytearray()
     for chunk in response.iter_content(64 * 1024):
         body += chunk
+        transfer.received = len(body)
         if len(body) > MAX_BYTES:
             raise UpstreamError(f"upstream's body is larger than {MAX_BYTES // 1024 // 1024} MiB")
     return bytes(body)
