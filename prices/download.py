@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from prices.background import in_background
 from prices.errors import UpstreamError, one_line
@@ -23,6 +24,8 @@ TOTAL_SECONDS = 60.0
 LOOK_SECONDS = 0.1
 MAX_BYTES = 128 * 1024 * 1024
 MAX_REDIRECTS = 3
+LONGEST_RETRY_AFTER = 1e9
+"""Seconds; 31 years. Upstream may name any number, and times must be able to move by it."""
 USER_AGENT = "Pricebeat/1.0 (one price-list fetch per cluster and period)"
 
 
@@ -44,7 +47,7 @@ def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lamb
         return download.result()
     except requests.Timeout as error:
         raise UpstreamError("upstream did not answer in time") from error
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError) as error:  # requests lets some of urllib3's through
         raise UpstreamError(f"upstream could not be read ({type(error).__name__})") from error
     finally:
         transfer.end()  # whoever gives up must not go on receiving beside a successor
@@ -65,43 +68,61 @@ def _download(url: str, key: str | None, transfer: Transfer) -> bytes:
             ) as response:
                 if not response.is_redirect:
                     return _whole_body(response, transfer)
-                url = _redirected(url, response.headers["location"], headers)
+                url = _redirected(session, url, response.headers["location"], headers)
     raise UpstreamError(f"upstream redirected more than {MAX_REDIRECTS} times")
 
 
-def _redirected(url: str, location: str, headers: dict[str, str]) -> str:
-    """Follow a redirect: from https to https only, and the key to no other host."""
+def _redirected(session: requests.Session, url: str, location: str, headers: dict[str, str]) -> str:
+    """Follow a redirect to https, or within one origin; elsewhere without the key.
+
+    A redirect over plain http can be anyone's on the way, and another port a service of this machine.
+    """
     try:
         target = urljoin(url, location)
-        before, after = urlsplit(url), urlsplit(target)
+        scheme = urlsplit(target).scheme
+        leaves = session.should_strip_auth(url, target)  # type: ignore[no-untyped-call]  # requests' stub
     except ValueError as error:
         raise UpstreamError(f"upstream redirected to no address: {one_line(error)}") from error
-    if after.scheme not in ("http", "https") or (before.scheme == "https" and after.scheme != "https"):
-        raise UpstreamError("upstream redirected away from https")
-    if before.netloc != after.netloc:
+    if scheme != "https" and not (scheme == "http" and not leaves):
+        raise UpstreamError("upstream redirected neither to https nor within its own address")
+    if leaves:
         headers.pop("Authorization", None)
     return target
 
 
 def _whole_body(response: requests.Response, transfer: Transfer) -> bytes:
     if response.status_code != requests.codes.ok:
-        retry_after = _seconds(response.headers.get("retry-after", ""))
+        retry_after = _seconds(response.headers.get("retry-after", ""), datetime.now(UTC))
         raise UpstreamError(f"upstream answered {response.status_code}", retry_after)
+    _check_length(response.headers.get("content-length", "0"))
     body = bytearray()
     for chunk in response.iter_content(64 * 1024):
         body += chunk
         transfer.received = len(body)
         if len(body) > MAX_BYTES:
-            raise UpstreamError(f"upstream's body is larger than {MAX_BYTES // 1024 // 1024} MiB")
+            raise _too_large()
     return bytes(body)
 
 
-def _seconds(retry_after: str) -> float:
+def _check_length(text: str) -> None:
+    """Refuse a Content-Length that is no number, which http.client passes over (RFC 9112, section 6.3)."""
+    if not (text.isascii() and text.isdigit()):
+        raise UpstreamError("upstream's Content-Length is no number of bytes")
+    if len(text) > len(str(MAX_BYTES)) or int(text) > MAX_BYTES:
+        raise _too_large()
+
+
+def _too_large() -> UpstreamError:
+    return UpstreamError(f"upstream's body is larger than {MAX_BYTES // 1024 // 1024} MiB")
+
+
+def _seconds(retry_after: str, now: datetime) -> float:
     """Read a Retry-After header: seconds, or a date (RFC 9110, section 10.2.3); 0 where it is neither."""
     if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after[:9])
+        return min(float(retry_after), LONGEST_RETRY_AFTER)
     try:
         at = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
-    return max(0.0, (at.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    at = at.replace(tzinfo=at.tzinfo or UTC)
+    return min(max(0.0, (at - now).total_seconds()), LONGEST_RETRY_AFTER)

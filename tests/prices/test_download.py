@@ -3,11 +3,16 @@
 import gzip
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import repeat
 from typing import Any
 
 import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from prices import download
 from prices.download import fetch
@@ -60,35 +65,91 @@ def test_the_key_goes_into_the_header(standin: Standin) -> None:
     assert f"Authorization: Bearer {KEY}\r\n".encode() in seen[0]
 
 
-def test_the_key_follows_a_redirect_on_the_same_host_only() -> None:
-    first: list[bytes] = []
-    other: list[bytes] = []
-    with asked(repeat(whole_answer(b"{}")), other) as elsewhere:
-        target = f"http://127.0.0.1:{elsewhere.port}/models"
-        with asked(iter([moved_to("/v2/models"), moved_to(target)]), first) as server:
-            assert fetch(f"http://127.0.0.1:{server.port}", KEY) == b"{}"
-    assert [KEY.encode() in request for request in first] == [True, True]
-    assert first[1].startswith(b"GET /v2/models ")
-    assert [KEY.encode() in request for request in other] == [False]
+def test_the_key_follows_a_redirect_within_one_address() -> None:
+    seen: list[bytes] = []
+    answers = iter([moved_to("/v2/models"), whole_answer(b"{}")])
+    with asked(answers, seen) as server:
+        assert fetch(f"http://127.0.0.1:{server.port}", KEY) == b"{}"
+    assert [KEY.encode() in request for request in seen] == [True, True]
+    assert seen[1].startswith(b"GET /v2/models ")
+
+
+def redirected(url: str, location: str) -> tuple[str, bool]:
+    """Where a redirect leads, and whether the key goes along."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    target = download._redirected(requests.Session(), url, location, headers)
+    return target, "Authorization" in headers
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "keeps_the_key"),
+    [
+        ("https://here/models", "https://there/models", False),
+        ("https://here/models", "https://here:8443/models", False),
+        ("https://here/models", "https://here:443/v2", True),
+        ("http://here/models", "https://here/models", True),
+        ("http://here:8000/models", "https://here:8443/models", False),
+        ("http://here:8000/models", "http://here:8000/v2", True),
+        ("http://here/models", "http://here:80/v2", True),
+    ],
+)
+def test_a_redirect_leads_to_https_or_within_one_address(
+    url: str, location: str, keeps_the_key: bool
+) -> None:
+    assert redirected(url, location) == (location, keeps_the_key)
 
 
 def test_the_key_does_not_come_back_after_it_was_dropped() -> None:
     headers = {"Authorization": f"Bearer {KEY}"}
-    there = download._redirected("https://here/models", "https://there/models", headers)
-    assert download._redirected(there, "https://here/models", headers) == "https://here/models"
+    session = requests.Session()
+    there = download._redirected(session, "https://here/models", "https://there/models", headers)
+    assert download._redirected(session, there, "https://here/models", headers) == "https://here/models"
     assert "Authorization" not in headers
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://download.ai/api/v1/models",
+        "HTTP://download.ai/",
+        "http://openrouter.ai:6379/",
+        "http://127.0.0.1/",
+        "http://169.254.169.254/latest/meta-data",
+        "ftp://openrouter.ai/",
+        "file:///x",
+    ],
+)
+def test_a_redirect_over_plain_http_to_another_address_is_refused(location: str, scheme: str) -> None:
+    with pytest.raises(UpstreamError, match="redirected neither to https nor within its own address"):
+        redirected(f"{scheme}://openrouter.ai/api/v1/models", location)
+
+
+def test_another_port_of_this_machine_is_not_asked() -> None:
+    other: list[bytes] = []
+    with asked(repeat(whole_answer(b"{}")), other) as elsewhere:
+        target = f"http://127.0.0.1:{elsewhere.port}/models"
+        with (
+            asked(repeat(moved_to(target)), []) as server,
+            pytest.raises(UpstreamError, match="redirected neither"),
+        ):
+            fetch(f"http://127.0.0.1:{server.port}", None)
+    assert other == []
 
 
 @pytest.mark.parametrize(
     "location",
-    ["http://download.ai/api/v1/models", "HTTP://download.ai/", "ftp://download.ai/", "file:///x"],
+    [
+        "file:///etc/passwd",
+        "javascript:1",
+        "http://[",
+        "",
+        "http://",
+        "https://a..b/",
+        "https:///x",
+        "https://x:x/",
+    ],
 )
-def test_a_redirect_away_from_https_is_refused(location: str) -> None:
-    with pytest.raises(UpstreamError, match="redirected away from https"):
-        download._redirected("https://openrouter.ai/api/v1/models", location, {})
-
-
-@pytest.mark.parametrize("location", ["file:///etc/passwd", "javascript:1", "http://[", "", "http://"])
 def test_a_redirect_to_nowhere_is_refused_in_one_line(location: str) -> None:
     with asked(repeat(moved_to(location)), []) as server, pytest.raises(UpstreamError) as refused:
         fetch(f"http://127.0.0.1:{server.port}", None)
@@ -113,6 +174,69 @@ def test_no_error_shows_the_key(fault: dict[str, Any], standin: Standin) -> None
 def test_a_host_that_cannot_be_reached_is_an_upstream_error() -> None:
     with pytest.raises(UpstreamError, match="upstream could not be read"):
         fetch("http://127.0.0.1:1/api/v1", KEY)
+
+
+@pytest.mark.parametrize(
+    "text", [b"two", b"-2", b"+2", b"2.0", b"0x2", b"1_0", b"2, 2", b"", b"\xb2", b"9" * 5000, b"200000000"]
+)
+def test_a_body_whose_length_is_no_number_of_bytes_that_may_come_is_refused(text: bytes) -> None:
+    answer = HEAD + b"Content-Length: " + text + b"\r\nConnection: close\r\n\r\n{}"
+    with (
+        asked(repeat(answer), []) as server,
+        pytest.raises(UpstreamError, match=r"Content-Length is no number|larger than 128 MiB"),
+    ):
+        fetch(f"http://127.0.0.1:{server.port}", None)
+
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("7", 7),
+        ("86400", 86400),
+        ("123456789", 123456789),
+        ("9" * 400, download.LONGEST_RETRY_AFTER),
+        ("Wed, 25 Nov 2026 13:00:00 GMT", 3600),
+        ("Wed, 25 Nov 2026 13:00:00 -0000", 3600),
+        ("Wed, 25 Nov 2026 13:00:00 +0100", 0),
+        ("Wed, 25 Nov 2026 11:00:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", download.LONGEST_RETRY_AFTER),
+        ("Fri, 31 Dec 9999 23:59:59 -2300", download.LONGEST_RETRY_AFTER),
+        ("Mon, 01 Jan 0001 00:00:00 +2300", 0),
+        ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", 0),
+        ("Fri, 31 Dec 2026 23:59:59 +" + "9" * 30, 0),
+        ("soon", 0),
+        ("-7", 0),
+        ("1.5", 0),
+        ("\u0667", 0),
+        ("", 0),
+    ],
+)
+def test_a_retry_after_is_read_uncut_as_seconds_or_a_date(text: str, seconds: float) -> None:
+    assert download._seconds(text, NOON) == seconds
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
+def test_a_date_without_a_zone_is_utc_wherever_we_are(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert download._seconds("Wed, 25 Nov 2026 13:00:00 -0000", NOON) == 3600
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+PARTS_OF_DATES = ("Fri,", "31", "Dec", "9999", "23:59:59", "GMT", "-2300", "0", "1.1", "1e9", "(", "\\", '"')
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(st.sampled_from(PARTS_OF_DATES), max_size=8))
+def test_whatever_a_retry_after_says_is_a_number_of_seconds(words: list[str]) -> None:
+    assert 0 <= download._seconds(" ".join(words), NOON) <= download.LONGEST_RETRY_AFTER
 
 
 # How long, and how much
