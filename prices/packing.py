@@ -1,7 +1,6 @@
 """Packs bodies as they are served: each encoding once per revision, never per request."""
 
 import gzip
-import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -14,7 +13,7 @@ from prices.errors import in_full
 from prices.formats import openrouter
 from prices.logs import log
 from prices.openrouter import OpenRouterList
-from prices.publication import PublishedBody
+from prices.publication import PublishedBody, strong_etag
 from prices.queries import CatalogueState
 
 GZIP_LEVEL, BROTLI_QUALITY, ZSTD_LEVEL = 6, 5, 6
@@ -40,9 +39,8 @@ def begin_to_pack(body: bytes) -> Callable[[], PublishedBody]:
 
 
 def _packed(body: bytes, others: Callable[[], tuple[bytes, bytes]]) -> PublishedBody:
-    etag = f'"{hashlib.blake2b(body, digest_size=10).hexdigest()}"'
     gzipped = gzip.compress(body, GZIP_LEVEL, mtime=0)
-    return PublishedBody(etag, gzipped, *others())
+    return PublishedBody(strong_etag(body), gzipped, *others())
 
 
 def _br_and_zstd(body: bytes) -> tuple[bytes, bytes]:

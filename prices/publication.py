@@ -1,6 +1,8 @@
 """The published catalogue: bodies made once per revision, kept in Redis for every web instance."""
 
 import gzip
+import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -55,13 +57,31 @@ return 1
 IDENTITY: Final = "identity"
 
 
+def strong_etag(content: bytes) -> str:
+    """Give the validator of bytes as they are sent: a strong one names those bytes and no others.
+
+    It is made of them alone, so equal bytes have equal validators on every instance, and the same body
+    packed otherwise has another (RFC 9110, section 8.8.1).
+    """
+    return f'"{hashlib.blake2b(content, digest_size=10).hexdigest()}"'
+
+
 class PublishedBody(msgspec.Struct, frozen=True):
-    """One body as it is served: packed in each encoding, and the strong validator of the plain one."""
+    """One body as it is served, packed in each encoding.
+
+    `etag` is the validator of the plain one: processes of an earlier release, which read the same Redis
+    while it is replaced, make the others of it.
+    """
 
     etag: str
     gzip: bytes
     br: bytes
     zstd: bytes
+
+    @property
+    def encodings(self) -> Sequence[str]:
+        """Every encoding that there is, the smallest first."""
+        return ("br", "zstd", "gzip", IDENTITY)
 
     def encoded(self, encoding: str) -> bytes:
         """Give the body in an encoding, as Content-Encoding names it."""
@@ -69,10 +89,6 @@ class PublishedBody(msgspec.Struct, frozen=True):
             return gzip.decompress(self.gzip)
         packed: bytes = getattr(self, encoding)
         return packed
-
-    def etag_of(self, encoding: str) -> str:
-        """Give the validator of the body in an encoding: a strong one names bytes, so each has its own."""
-        return self.etag if encoding == IDENTITY else f'{self.etag[:-1]}-{encoding}"'
 
 
 class Publication(msgspec.Struct, frozen=True):

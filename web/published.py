@@ -1,7 +1,7 @@
 """A WSGI layer in front of Flask: published bodies leave as the prepared bytes that they are.
 
 Flask's dispatch costs several times what the server does for a request. GET and HEAD of a published path
-are answered here, encoding and validator negotiated (RFC 9110); everything else is handed on.
+are answered here; everything else is handed on.
 """
 
 import time
@@ -9,13 +9,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from werkzeug.datastructures import Accept
-from werkzeug.http import parse_accept_header, parse_etags
-
 from prices.errors import PricesError
-from prices.publication import IDENTITY, Publication, PublishedBody
+from prices.publication import Publication, PublishedBody
 from prices.snapshot import Snapshot, SnapshotReader
-from web.responses import CACHE_CONTROL, SECURITY_HEADERS
+from web.bodies import (
+    Answer,
+    Representation,
+    accept_encoding,
+    answer,
+    best_encoding,
+    if_none_match,
+    represent,
+)
+from web.responses import CACHE_CONTROL, JSON, SECURITY_HEADERS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -24,32 +30,8 @@ PATHS: Final[Mapping[str, Callable[[Publication], PublishedBody]]] = {
     "/api/v1/models": lambda published: published.models,
     "/api/v1/prices": lambda published: published.prices,
 }
-PREFERENCE: Final = ("br", "zstd", "gzip", IDENTITY)
-"""Of what a client takes alike, the smallest."""
 MAX_ANSWERS: Final = 256
 """How many answers are kept for a second; few clients ask in more than a handful of ways."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """One body in one encoding: the headers of every answer, and those that go with the body alone.
-
-    A 304 carries what updates a stored answer and no more (RFC 9110, section 15.4.5).
-    """
-
-    body: bytes
-    etag: str
-    always: tuple[tuple[str, str], ...]
-    about: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What a client is sent: a whole response."""
-
-    status: str
-    headers: list[tuple[str, str]]
-    body: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +40,7 @@ class _Moment:
 
     snapshot: Snapshot | None
     second: int
-    answers: dict[tuple[str, str, str], _Answer] = field(default_factory=dict)
+    answers: dict[tuple[str, str, str], Answer] = field(default_factory=dict)
 
 
 class PublishedBodies:
@@ -67,7 +49,7 @@ class PublishedBodies:
     def __init__(self, application: "WSGIApplication", reader: SnapshotReader) -> None:
         self._application = application
         self._reader = reader
-        self._made: tuple[Publication, dict[tuple[str, str], _Prepared]] | None = None
+        self._made: tuple[Publication, dict[tuple[str, str], Representation]] | None = None
         self._moment = _Moment(None, 0)
 
     def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
@@ -85,46 +67,34 @@ class PublishedBodies:
         moment, second = self._moment, int(time.time())
         if moment.snapshot is not snapshot or moment.second != second or len(moment.answers) >= MAX_ANSWERS:
             moment = self._moment = _Moment(snapshot, second)
-        answer = moment.answers.get(asked)
-        if answer is None:
-            answer = moment.answers[asked] = self._answer(snapshot, *asked)
-        start_response(answer.status, answer.headers.copy())
-        return answer.body if method == "GET" else ()
+        sent = moment.answers.get(asked)
+        if sent is None:
+            asked = (path, accept_encoding(environ), if_none_match(environ))  # nothing long is kept
+            sent = moment.answers[asked] = self._answer(snapshot, *asked)
+        start_response(sent.status, sent.headers.copy())
+        return (sent.content,) if method == "GET" and sent.content else ()
 
-    def _answer(self, snapshot: Snapshot, path: str, encodings: str, validators: str) -> _Answer:
-        prepared = self._prepared(snapshot)[path, _best_encoding(encodings)]
-        headers = [*prepared.always, ("X-Price-Age", str(int(snapshot.age_seconds or 0)))]
-        if validators and parse_etags(validators).contains_weak(prepared.etag.strip('"')):
-            return _Answer("304 Not Modified", headers)
-        return _Answer("200 OK", [*headers, *prepared.about], (prepared.body,))
+    def _answer(self, snapshot: Snapshot, path: str, accepted: str, validators: str) -> Answer:
+        body = PATHS[path](snapshot.published)
+        representation = self._representations(snapshot.published)[
+            path, best_encoding(accepted, body.encodings)
+        ]
+        headers = (
+            ("Cache-Control", CACHE_CONTROL),
+            ("X-Price-Revision", str(snapshot.revision)),
+            ("X-Price-Age", str(int(snapshot.age_seconds or 0))),
+        )
+        return answer(representation, headers, validators, SECURITY_HEADERS.items())
 
-    def _prepared(self, snapshot: Snapshot) -> dict[tuple[str, str], _Prepared]:
+    def _representations(self, published: Publication) -> dict[tuple[str, str], Representation]:
         made = self._made
-        if made is None or made[0] is not snapshot.published:
-            made = (snapshot.published, dict(_prepare(snapshot)))
-            self._made = made
+        if made is None or made[0] is not published:
+            made = self._made = (published, dict(_represent(published)))
         return made[1]
 
 
-def _prepare(snapshot: Snapshot) -> Iterable[tuple[tuple[str, str], _Prepared]]:
-    always = (
-        ("Vary", "Accept-Encoding"),
-        ("Cache-Control", CACHE_CONTROL),
-        ("X-Price-Revision", str(snapshot.revision)),
-    )
+def _represent(published: Publication) -> Iterable[tuple[tuple[str, str], Representation]]:
     for path, of in PATHS.items():
-        published = of(snapshot.published)
-        for encoding in PREFERENCE:
-            body, etag = published.encoded(encoding), published.etag_of(encoding)
-            about = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-            about += SECURITY_HEADERS.items()
-            if encoding != IDENTITY:
-                about.append(("Content-Encoding", encoding))
-            yield (path, encoding), _Prepared(body, etag, (("ETag", etag), *always), tuple(about))
-
-
-def _best_encoding(accepted: str) -> str:
-    """Choose by the client's `Accept-Encoding`; without one, or with none of ours, the plain body."""
-    told = parse_accept_header(accepted, Accept)
-    best = max(PREFERENCE, key=lambda encoding: told[encoding] if encoding != IDENTITY else 0.0)
-    return best if told[best] > 0 else IDENTITY
+        body = of(published)
+        for encoding in body.encodings:
+            yield (path, encoding), represent(body, encoding, JSON)

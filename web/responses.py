@@ -1,23 +1,19 @@
-"""How bodies leave: packed where the client takes it, validated by ETag, with the prices' age."""
+"""Flask's answers with prices: their revision and age, and what keeps a browser strict."""
 
-import gzip
-import hashlib
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Response, request
 
+from prices.publication import PublishedBody
 from prices.snapshot import Snapshot
+from web.bodies import Body, MadeBody, negotiated
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
 CACHE_CONTROL: Final = "public, max-age=60"
-MIN_PACKED: Final = 1024
-"""Smaller bodies are sent as they are."""
-MAX_KEPT: Final = 64 * 1024
-"""A body that is not larger is packed once for many who ask the same."""
+JSON: Final = "application/json"
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
@@ -33,21 +29,32 @@ SECURITY_HEADERS: Final = {
 }
 
 
-def _pack(body: bytes) -> bytes:
-    return gzip.compress(body, 1, mtime=0)
-
-
-_pack_once = lru_cache(maxsize=128)(_pack)
+def respond(body: Body, content_type: str, headers: Mapping[str, str]) -> Response:
+    """Send a body as the client of this request takes it."""
+    answer = negotiated(request.environ, body, content_type, headers.items())
+    return Response(answer.content, answer.status, answer.headers)
 
 
 def json_response(snapshot: Snapshot, body: bytes) -> Response:
     """Send a body made for this request."""
-    return _validated(body, price_headers(snapshot))
+    return respond(MadeBody(body), JSON, price_headers(snapshot))
+
+
+def published_response(snapshot: Snapshot, body: PublishedBody) -> Response:
+    """Send a published body whole."""
+    return respond(body, JSON, price_headers(snapshot))
 
 
 def past_response(body: bytes, revision: int) -> Response:
     """Send a body that the database gave: what a revision says, without an age."""
-    return _validated(body, {"X-Price-Revision": str(revision), "Cache-Control": CACHE_CONTROL})
+    headers = {"X-Price-Revision": str(revision), "Cache-Control": CACHE_CONTROL}
+    return respond(MadeBody(body), JSON, headers)
+
+
+def page_response(snapshot: Snapshot, page: str) -> Response:
+    """Send a page for people. It is not to be kept: it tells ages."""
+    headers = price_headers(snapshot) | {"Cache-Control": "no-store"}
+    return respond(MadeBody(page.encode()), "text/html; charset=utf-8", headers)
 
 
 def price_headers(snapshot: Snapshot) -> dict[str, str]:
@@ -57,22 +64,6 @@ def price_headers(snapshot: Snapshot) -> dict[str, str]:
     if age is None:
         return told | {"Cache-Control": "no-store"}  # still empty: the first prices come any moment
     return told | {"Cache-Control": CACHE_CONTROL, "X-Price-Age": str(int(age))}
-
-
-def _validated(body: bytes, headers: dict[str, str]) -> Response:
-    """Negotiate encoding and validator; a strong one names bytes, so the packed body has one of its own."""
-    tag = hashlib.blake2b(body, digest_size=10).hexdigest()
-    packed_tag = f"{tag}-gzip"
-    use_packed = len(body) >= MIN_PACKED and request.accept_encodings["gzip"] > 0
-    headers |= {"ETag": f'"{packed_tag if use_packed else tag}"', "Vary": "Accept-Encoding"}
-    known = request.if_none_match
-    if known.contains_weak(tag) or known.contains_weak(packed_tag):
-        return Response(status=304, headers=headers)
-    headers["Content-Type"] = "application/json"
-    if use_packed:
-        headers["Content-Encoding"] = "gzip"
-        body = _pack_once(body) if len(body) <= MAX_KEPT else _pack(body)
-    return Response(body, headers=headers)
 
 
 def strict(application: "WSGIApplication") -> "WSGIApplication":

@@ -7,13 +7,18 @@ import brotli
 import pytest
 import zstandard
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from prices.packing import pack
 from tests.openrouter_standin.client import Standin
 from tests.web.site import Site
-from web import responses
+from web import bodies, published, responses
 
 LISTS = ["/api/v1/models", "/api/v1/models?limit=50", "/api/v1/prices", "/api/v1/prices?q=aurora"]
+ENCODINGS = ["identity", "gzip", "br", "zstd"]
+PACKED = pack(b"a body of some length " * 100)
 SMALL = ["/api/v1/prices/nope-is-not-here", "/healthz"]
 
 
@@ -115,6 +120,79 @@ def test_a_validator_of_something_else_gets_the_body(known: str, client: FlaskCl
     assert get(client, "/api/v1/models", If_None_Match=known).status_code == 200
 
 
+@pytest.mark.parametrize("path", [*LISTS, "/api/v1/models?unused=1", "/static/prices.css"])
+def test_a_body_had_in_another_encoding_is_sent_again_with_the_validator_of_its_own(
+    path: str, client: FlaskClient
+) -> None:
+    got = {accepted: get(client, path, Accept_Encoding=accepted) for accepted in ENCODINGS}
+    for had, first in got.items():
+        for asked, other in got.items():
+            again = get(client, path, Accept_Encoding=asked, If_None_Match=first.headers["ETag"])
+            same = first.headers["ETag"] == other.headers["ETag"]
+            assert again.status_code == (304 if same else 200), (had, asked)
+            assert again.headers["ETag"] == other.headers["ETag"]
+            assert same == (first.data == other.data)
+
+
+def test_a_validator_names_the_bytes_that_are_sent_wherever_they_are_made(filled: Site) -> None:
+    """The list by the layer before Flask, by Flask, and where it does not change with what it is asked."""
+    client, seen = filled.client(), {}
+    for path in (
+        *LISTS,
+        "/api/v1/models?x=1",
+        "/api/v1/prices?q=",
+        "/api/v1/prices?revision=1",
+        "/static/prices.css",
+    ):
+        for accepted in ENCODINGS:
+            answer = get(client, path, Accept_Encoding=accepted)
+            assert seen.setdefault(answer.headers["ETag"], answer.data) == answer.data, (path, accepted)
+    assert len(seen) > 12
+
+
+def test_the_whole_list_is_the_published_body_whatever_else_is_asked(client: FlaskClient) -> None:
+    for path in ("/api/v1/models", "/api/v1/prices"):
+        query = "unused=1" if path.endswith("models") else "q="
+        for accepted in ENCODINGS:
+            one, other = (get(client, at, Accept_Encoding=accepted) for at in (path, f"{path}?{query}"))
+            assert one.data == other.data
+            assert one.headers["ETag"] == other.headers["ETag"]
+
+
+PIECES = ["gzip", "br", "zstd", "identity", "*", ",", ";", "q=", "=", "0", "1", "0.5", '"', "\\", " ", "W/"]
+HOSTILE = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(accepted=HOSTILE, known=HOSTILE | st.text(st.characters(max_codepoint=255), max_size=60))
+def test_no_header_makes_an_answer_other_than_the_list_or_not_modified(accepted: str, known: str) -> None:
+    encoding = bodies.best_encoding(accepted, PACKED.encodings)
+    sent = bodies.represent(PACKED, encoding, "text/plain")
+    answer = bodies.answer(sent, (), known)
+    assert answer.status in ("200 OK", "304 Not Modified")
+    assert answer.content == (b"" if answer.status.startswith("304") else PACKED.encoded(encoding))
+
+
+@pytest.mark.parametrize("path", ["/api/v1/models", "/api/v1/models?limit=50"])
+def test_what_a_long_list_of_encodings_or_validators_costs_is_bounded(path: str, filled: Site) -> None:
+    client = filled.client()
+    etag = get(client, path).headers["ETag"]
+    many = f"{','.join(['zstd;q=0.1'] * 20_000)}, gzip"
+    assert "Content-Encoding" not in get(client, path, Accept_Encoding=many).headers
+    most = '"x",' * ((bodies.MAX_IF_NONE_MATCH - len(etag)) // 4) + etag
+    assert get(client, path, If_None_Match=most).status_code == 304
+    assert get(client, path, If_None_Match='"x",' * 100_000 + etag).status_code == 200
+
+
+def test_the_answers_kept_for_a_second_hold_nothing_long(filled: Site) -> None:
+    client = filled.client()
+    layer = client.application.wsgi_app
+    for number in range(published.MAX_ANSWERS + 10):
+        get(client, "/api/v1/models", Accept_Encoding=f"x{number}", If_None_Match="y" * 100_000)
+        assert len(layer._moment.answers) <= published.MAX_ANSWERS
+        assert max(len(text) for key in layer._moment.answers for text in key) <= bodies.MAX_IF_NONE_MATCH
+
+
 def test_another_path_or_content_has_another_validator(client: FlaskClient) -> None:
     etags = [get(client, path).headers["ETag"] for path in LISTS]
     assert len(set(etags)) == len(etags)
@@ -176,3 +254,13 @@ def test_a_small_body_is_sent_as_it_is(site: Site) -> None:
     answer = get(site.client(), "/api/v1/prices?q=nothing-like-this", Accept_Encoding="gzip")
     assert "Content-Encoding" not in answer.headers
     assert answer.json == {"revision": 0, "currency": "USD", "data": []}
+
+
+def test_packed_bodies_are_kept_for_many_askers_within_a_bound() -> None:
+    bodies._pack_once.cache_clear()
+    for number in range(200):
+        content = number.to_bytes(2, "big") * (bodies.MAX_KEPT // 2)
+        assert gzip.decompress(bodies.MadeBody(content).encoded("gzip")) == content
+    assert bodies._pack_once.cache_info().currsize == 128
+    bodies.MadeBody(b"x" * (bodies.MAX_KEPT + 1)).encoded("gzip")
+    assert bodies._pack_once.cache_info().misses == 200

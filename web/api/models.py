@@ -6,7 +6,7 @@ from werkzeug.exceptions import NotFound
 from prices.formats import openrouter
 from web.api.parameters import whole_number
 from web.context import current_snapshot
-from web.responses import json_response
+from web.responses import json_response, published_response
 
 DEFAULT_LIMIT, MAX_LIMIT = 500, 1000
 
@@ -15,7 +15,7 @@ def list_models() -> Response:
     """Give all models, or a page of them where `offset` or `limit` is asked for."""
     if "offset" not in request.args and "limit" not in request.args:
         snapshot = current_snapshot()
-        return json_response(snapshot, snapshot.models_body)
+        return published_response(snapshot, snapshot.published.models)
     offset = whole_number("offset", 0, 0, 999_999_999)
     limit = whole_number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
     snapshot = current_snapshot()

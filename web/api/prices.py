@@ -15,7 +15,7 @@ from web.api.parameters import moment, only, whole_number
 from web.api.past import answering_revision
 from web.context import current_snapshot, web_context
 from web.questions import ask
-from web.responses import json_response, past_response
+from web.responses import json_response, past_response, published_response
 
 MAX_REVISION = 999_999_999
 
@@ -31,7 +31,7 @@ def list_prices() -> Response:
         return past_response(pricebeat.price_list(found, markup, revision, at), revision)
     snapshot = current_snapshot()
     if not sought:
-        return json_response(snapshot, snapshot.prices_body)
+        return published_response(snapshot, snapshot.published.prices)
     entries = [snapshot.prices[model_id] for model_id in snapshot.search(sought)]
     return json_response(snapshot, pricebeat.enveloped(entries, snapshot.revision))
 
