@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from flask import Flask
+from werkzeug.routing import BaseConverter
 from werkzeug.utils import import_string
 
 ROUTES: Final = (
@@ -18,13 +19,21 @@ ROUTES: Final = (
     ("GET", "/health", "web.health.report"),
     ("GET", "/metrics", "web.metrics.metrics"),
     ("GET", "/api/v1/models", "web.api.models.list_models"),
-    ("GET", "/api/v1/model/<path:model_id>", "web.api.models.one_model"),
+    ("GET", "/api/v1/model/<model:model_id>", "web.api.models.one_model"),
     ("GET", "/api/v1/prices", "web.api.prices.list_prices"),
-    ("GET", "/api/v1/prices/<path:model_id>", "web.api.prices.one_price"),
-    ("GET", "/api/v1/prices/<path:model_id>/history", "web.api.prices.price_history"),
+    ("GET", "/api/v1/prices/<model:model_id>", "web.api.prices.one_price"),
+    ("GET", "/api/v1/prices/<model:model_id>/history", "web.api.prices.price_history"),
     ("GET", "/api/v1/changes", "web.api.changes.list_changes"),
     ("POST", "/api/v1/cost", "web.api.cost.cost"),
 )
+
+
+class ModelIdConverter(BaseConverter):
+    """A model's id in a path: any characters, slashes at its beginning and end included."""
+
+    part_isolating = False
+    regex = "(?s:.+?)"
+    weight = 200
 
 
 class LazyView:
@@ -46,7 +55,13 @@ class LazyView:
 
 
 def register(app: Flask) -> None:
-    """Give the application its routes, without loading any view."""
+    """Give the application its routes, without loading any view.
+
+    A path is what it is: werkzeug's own ways with slashes redirect to an address made of the Host header.
+    """
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.url_map.converters["model"] = ModelIdConverter
     for method, path, name in ROUTES:
         app.add_url_rule(path, name, LazyView(name), methods=[method])
 

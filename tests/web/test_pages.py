@@ -212,18 +212,6 @@ def test_the_page_is_packed_for_clients_that_take_it(client: FlaskClient) -> Non
     assert packed.headers["Cache-Control"] == "no-store"
 
 
-def test_static_files_are_kept_for_ever_by_their_version_only(client: FlaskClient) -> None:
-    addresses = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', html(client)))
-    assert len(addresses) == 4
-    for address in addresses:
-        with client.get(address) as kept:
-            assert kept.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-        with client.get(f"{address}0") as stale:
-            assert "immutable" not in stale.headers["Cache-Control"]
-            assert stale.headers["ETag"]
-    assert client.get("/static/../pages.py?v=1").status_code == 404
-
-
 def test_a_changed_price_is_shown_without_a_restart(site: Site, client: FlaskClient) -> None:
     assert "|2.00|8.00|" in row(html(client), "granite-bay/two-tiers")
     site.upstream.answer(patch={"granite-bay/two-tiers": {"pricing.prompt": "0.0000021"}})

@@ -1,6 +1,6 @@
 """`/api/v1/changes`: the feed of what changed, behind a cursor that never skips or repeats."""
 
-from flask import Response, request
+from flask import Response
 from sqlalchemy import Connection
 
 from prices import history
@@ -8,7 +8,7 @@ from prices.changes import QUIET, ChangeKind
 from prices.formats import pricebeat
 from prices.known import KnownChange
 from prices.queries import catalogue_state
-from web.api.parameters import choices, only, whole_number
+from web.api.parameters import choices, only, text, whole_number
 from web.questions import ask
 from web.responses import past_response
 
@@ -22,7 +22,7 @@ def list_changes() -> Response:
     since = whole_number("since", 0, 0, 999_999_999)
     limit = whole_number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
     kinds = _kinds(choices("kind", (*ChangeKind, ALL)))
-    model = request.args.get("model")
+    model = text("model")
 
     def changes(connection: Connection) -> tuple[int, list[KnownChange]]:
         found = history.changes(connection, since=since, limit=limit + 1, kinds=kinds, slug=model)

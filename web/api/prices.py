@@ -11,7 +11,7 @@ from prices import history
 from prices.formats import pricebeat
 from prices.known import KnownPrice
 from prices.queries import catalogue_state
-from web.api.parameters import moment, only, whole_number
+from web.api.parameters import moment, only, text, whole_number
 from web.api.past import answering_revision
 from web.context import current_snapshot, web_context
 from web.questions import ask
@@ -23,7 +23,7 @@ MAX_REVISION = 999_999_999
 def list_prices() -> Response:
     """Give the prices of all models, or of those whose id or name holds `q`."""
     only("q", "at", "revision")
-    sought = request.args.get("q", "").strip()
+    sought = (text("q") or "").strip()
     if _asks_for_the_past():
         at, revision, prices = _past(None)
         markup = web_context().settings.markup
@@ -52,16 +52,25 @@ def one_price(model_id: str) -> Response:
 
 
 def price_history(model_id: str) -> Response:
-    """Give every interval of a model's price that is known today, the earliest first."""
+    """Give every interval of a model's price that is known today, the earliest first.
+
+    The path can also name a model whose own id ends in `/history`. It does where there never was a model of
+    the shorter id, and where a time or a revision is asked for, which a history does not take.
+    """
+    only("at", "revision")
+    longer = f"{model_id}/history"
+
+    def intervals(connection: Connection) -> tuple[int, list[KnownPrice], bool]:
+        revision, found = catalogue_state(connection).revision, history.intervals(connection, model_id)
+        return revision, found, bool(history.intervals(connection, longer))
+
+    revision, known, is_an_id = ask(intervals)
+    if is_an_id and (not known or _asks_for_the_past()):
+        return one_price(longer)
     only()
-    markup = web_context().settings.markup
-
-    def intervals(connection: Connection) -> tuple[int, list[KnownPrice]]:
-        return catalogue_state(connection).revision, history.intervals(connection, model_id)
-
-    revision, known = ask(intervals)
     if not known:
         raise NotFound(f"there never was a model {model_id[:80]!r}")
+    markup = web_context().settings.markup
     return past_response(pricebeat.price_history(known, markup, revision), revision)
 
 
