@@ -1,6 +1,7 @@
 """One log for every process: events and fields, for people (`console`) or for drains (`json`).
 
 Celery, Flask and SQLAlchemy log through the standard library; their lines come out in the same form.
+Whatever text a client or upstream sends, an event is one line, and nothing in it steers a terminal.
 """
 
 import logging
@@ -49,14 +50,16 @@ def configure_logs(log_format: str, level: int = logging.INFO) -> None:
 
 
 def _renderers(log_format: str) -> list[structlog.typing.Processor]:
-    if log_format == "json":
+    if log_format == "json":  # which escapes control characters and all that is not ASCII
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    if not sys.stderr.isatty():
-        return [structlog.processors.format_exc_info, plain_line]
     coloured = structlog.dev.ConsoleRenderer(
         pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
     )
-    return [coloured]
+    return [
+        structlog.processors.format_exc_info,
+        printable,
+        coloured if sys.stderr.isatty() else plain_line,
+    ]
 
 
 def _send(logger: logging.Logger, formatter: logging.Formatter) -> None:
@@ -65,9 +68,32 @@ def _send(logger: logging.Logger, formatter: logging.Formatter) -> None:
     logger.handlers[:] = [handler]
 
 
+BELOW: Final = ("stack", "exception")
+"""Fields that stand below a line, and may have lines of their own."""
+
+
+def printable(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Write what a terminal would act on, and every kind of line break, as escapes.
+
+    Lines below an event are indented, so that a text in them cannot pass for an event.
+    """
+    for name, value in event.items():
+        if isinstance(value, str) and name in BELOW:
+            event[name] = "\n".join(f"    {_escaped(line)}" for line in value.split("\n"))
+        elif isinstance(value, str):
+            event[name] = _escaped(value)
+    return event
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def plain_line(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
     """Give the line that structlog's ConsoleRenderer gives without colours, at half its cost."""
-    below = [text for name in ("stack", "exception") if (text := event.pop(name, None))]
+    below = [text for name in BELOW if (text := event.pop(name, None))]
     head = f"{event.pop('timestamp')} [{event.pop('level')}] {event.pop('event')} [{event.pop('logger')}]"
     fields = [f"{name}={_shown(event[name])}" for name in sorted(event)]
     return "\n".join([" ".join([head, *fields]), *below])

@@ -54,8 +54,8 @@ def test_lines_for_people_are_in_one_form_whoever_wrote_them() -> None:
         "TIME [warning] Said by Celery [celery] worker=w1",
         "TIME [error] Something failed [pricebeat] worker=w1",
     ]
-    assert lines[3] == "Traceback (most recent call last):"
-    assert lines[-2:] == ["ZeroDivisionError: division by zero", "TIME [info] The end [pricebeat]"]
+    assert lines[3] == "    Traceback (most recent call last):"
+    assert lines[-2:] == ["    ZeroDivisionError: division by zero", "TIME [info] The end [pricebeat]"]
 
 
 def test_lines_for_drains_are_json_objects() -> None:
@@ -75,6 +75,66 @@ def test_lines_for_drains_are_json_objects() -> None:
         {"event": "Something failed", "level": "error", "logger": "pricebeat", "worker": "w1"},
         {"event": "The end", "level": "info", "logger": "pricebeat"},
     ]
+
+
+FORGED = "2026-08-06T12:00:00.000000Z [info] Forged [pricebeat]"
+BREAKS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+STEERING = [
+    "\x1b[31m",
+    "\x1b]0;title\x07",
+    "\x9b2J",
+    "\x00",
+    "\x08",
+    "\x7f",
+    "\u202e",
+    "\u200b",
+    "\ud800",
+    "\ufeff",
+]
+SPEAK_HOSTILE = """
+import json, logging, sys, warnings
+from prices.logs import bind_context, configure_logs, log
+if sys.argv[2] == "tty":
+    sys.stderr.isatty = lambda: True
+configure_logs(sys.argv[1], logging.INFO)
+for text in json.loads(sys.argv[3]):
+    log.info("Something happened", path=text, texts=[text])
+    logging.getLogger("granian.access").info("GET %s 200", text)
+    with bind_context(worker=text):
+        log.info("Something else happened")
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        log.error("Something failed", exc_info=error)
+        logging.getLogger("celery").exception(text)
+"""
+
+
+@pytest.mark.parametrize(
+    ("log_format", "stderr"), [("console", "pipe"), ("console", "tty"), ("json", "pipe")]
+)
+def test_no_text_makes_a_line_of_its_own_or_steers_a_terminal(log_format: str, stderr: str) -> None:
+    texts = [f"a{hostile}{FORGED}" for hostile in BREAKS + STEERING]
+    done = subprocess.run(
+        [sys.executable, "-c", SPEAK_HOSTILE, log_format, stderr, json.dumps(texts)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        check=True,
+        capture_output=True,
+        timeout=40,
+    )
+    written = done.stderr.decode()
+    if stderr == "tty":
+        written = re.sub(r"\x1b\[\d+m", "", written)  # structlog's own colours
+    lines = written.split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert lines.pop() == ""
+    events = [line for line in lines if not line.startswith("    ")]
+    assert len(events) == 5 * len(texts)
+    assert not [line for line in events if line.startswith(FORGED)]
+    if log_format == "json":
+        paths = [json.loads(line).get("path") for line in events]
+        assert [path for path in paths if path] == texts
 
 
 texts = st.text(alphabet="ab1é%{} \t=\r\n\"'", max_size=8)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -76,6 +77,29 @@ def test_the_access_log_is_in_the_format_of_the_log_and_holds_no_query(tmp_path:
     assert told.startswith("GET /api/v1/prices ")
     assert told.endswith(" ms")
     assert "secret" not in log.read_text()
+
+
+FORGED = "2026-11-25T12:00:00.000000Z [info] Forged [pricebeat]"
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_no_path_forges_a_line_or_steers_a_terminal(log_format: str, tmp_path: Path) -> None:
+    """In the access log and in the line on a request that cannot be answered."""
+    breaks = ("%0A", "%0D%0A", "%0B", "%C2%85", "%E2%80%A8", "%1B%5B31m")
+    env = {
+        "WEB_ACCESS_LOG": "on",
+        "LOG_FORMAT": log_format,
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x",
+    }
+    with web(tmp_path, **env) as (process, port, log):
+        for hostile in breaks:
+            assert status(port, f"/api/v1/model/a{hostile}{quote(FORGED)}") == 503
+        process.terminate()
+        assert process.wait(20) == 0
+        lines = log.read_text(encoding="utf-8").split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert sum("Forged" in line for line in lines) == 2 * len(breaks)
+    assert not [line for line in lines if line.startswith(FORGED)]
 
 
 def eventually(port: int, path: str, wanted: int) -> None:
