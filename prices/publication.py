@@ -14,7 +14,7 @@ from prices.logs import log
 from prices.redis_client import FRESH_KEY, REFILL_KEY, SNAPSHOT_KEY, redis_errors
 from prices.scripts import LuaScript
 
-BODIES_VERSION = 4
+BODIES_VERSION = 5
 """Moves when the bodies of one revision would come out otherwise than before."""
 REFILL_SECONDS: Final = 5
 """How long who refills Redis keeps others from doing the same."""

@@ -7,7 +7,7 @@ import msgspec
 from flask import Blueprint, Response, render_template, url_for
 from werkzeug.exceptions import BadRequest
 
-from prices.formats.pricebeat import BANDS
+from prices.bands import BANDS
 from prices.publication import IDENTITY, Publication
 from web import price_table
 from web.api.parameters import text

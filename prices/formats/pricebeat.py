@@ -1,6 +1,8 @@
 """Our own shape: what a model costs, in which state each price is, and what the model can do.
 
 Amounts are decimal texts in USD: per token and per million tokens, or per request, image or search.
+An override holds upstream's conditions as they came, numbers as numbers, and our `prices`; a condition that
+upstream calls so, too, is `prices_` here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +14,7 @@ from typing import Any
 import msgspec
 
 from prices.attributes import Attributes
+from prices.bands import cost_band, is_free
 from prices.known import HeldPrice, KnownChange, KnownPrice
 from prices.override import Override
 from prices.price import UNITS, Price, PriceState, plain, times
@@ -21,23 +24,26 @@ from prices.schedule import PriceSchedule
 MILLION = Decimal(1_000_000)
 DEFAULT_UNIT = "token"
 """What is priced by default."""
+PRICES = "prices"
 
-BANDS = ((Decimal(1), "low"), (Decimal(5), "medium"), (Decimal(20), "high"))
-"""Upper bounds, in USD per million tokens, of the mean of three prompt tokens and one completion token."""
 _TEXT = frozenset(("text",))
-_BANDS_OF_FOUR = tuple((4 * bound / MILLION, band) for bound, band in BANDS)
 
 
 def price_list(
     prices: Iterable[KnownPrice], markup: Decimal, revision: int, at: datetime | None = None
 ) -> bytes:
     """Write a list of prices, a model an entry, in their order."""
-    return enveloped([msgspec.json.encode(price_entry(price, markup, at)) for price in prices], revision)
+    return enveloped([encoded_entry(price, markup, at) for price in prices], revision)
 
 
 def enveloped(entries: list[bytes], revision: int) -> bytes:
     """Write entries, each JSON already, under `data`."""
     return b'{"revision":%d,"currency":"USD","data":[%b]}' % (revision, b",".join(entries))
+
+
+def encoded_entry(price: KnownPrice, markup: Decimal, at: datetime | None = None) -> bytes:
+    """Write what `price_entry` describes."""
+    return _encode(price_entry(price, markup, at))
 
 
 def price_entry(price: KnownPrice, markup: Decimal, at: datetime | None = None) -> dict[str, Any]:
@@ -78,7 +84,7 @@ def price_history(intervals: list[KnownPrice], markup: Decimal, revision: int) -
             for before, price in zip([None, *intervals], intervals, strict=False)
         ],
     }
-    return msgspec.json.encode(told)
+    return _encode(told)
 
 
 def change_list(changes: list[KnownChange], since: int, more: bool) -> bytes:
@@ -111,24 +117,38 @@ def schedule_entry(schedule: PriceSchedule, markup: Decimal) -> dict[str, Any]:
     for name in sorted(schedule.unseen):
         prices[name] = {"state": PriceState.UNKNOWN, "unit": UNITS.get(name, DEFAULT_UNIT)}
     return {
-        "prices": prices,
+        PRICES: prices,
         "overrides": [
-            {**dict(entry.conditions), "prices": _dimensions(dict(entry.prices), markup)}
+            {
+                **{_condition_key(name): value for name, value in entry.conditions},
+                PRICES: _dimensions(dict(entry.prices), markup),
+            }
             for entry in schedule.overrides
         ],
     }
 
 
-def schedule_of(entry: dict[str, Any]) -> PriceSchedule:
+def schedule_of(entry: bytes) -> PriceSchedule:
     """Read back the schedule of an entry that `price_entry` described."""
+    fields = _decode(entry)
     overrides = tuple(
         Override(
-            tuple((name, value) for name, value in told.items() if name != "prices"), _read(told["prices"])
+            tuple((_condition_name(key), value) for key, value in override.items() if key != PRICES),
+            _read(override[PRICES]),
         )
-        for told in entry["overrides"]
+        for override in fields["overrides"]
     )
-    unseen = frozenset(name for name, told in entry["prices"].items() if told["state"] == PriceState.UNKNOWN)
-    return PriceSchedule(dict(_read(entry["prices"])), overrides, unseen)
+    unseen = frozenset(name for name, price in fields[PRICES].items() if price["state"] == PriceState.UNKNOWN)
+    return PriceSchedule(dict(_read(fields[PRICES])), overrides, unseen)
+
+
+def _condition_key(name: str) -> str:
+    """Keep upstream's conditions apart from our own key, whatever they are called."""
+    return f"{name}_" if name.rstrip("_") == PRICES else name
+
+
+def _condition_name(key: str) -> str:
+    return key[:-1] if key.rstrip("_") == PRICES else key
 
 
 def _read(dimensions: dict[str, Any]) -> tuple[tuple[str, Price], ...]:
@@ -142,7 +162,7 @@ def _read(dimensions: dict[str, Any]) -> tuple[tuple[str, Price], ...]:
 
 def _held(held: HeldPrice, markup: Decimal) -> dict[str, Any]:
     """Describe what upstream said and is not believed yet; no prices where the model had vanished."""
-    told = schedule_entry(held.schedule, markup) if held.schedule else {"prices": None, "overrides": []}
+    told = schedule_entry(held.schedule, markup) if held.schedule else {PRICES: None, "overrides": []}
     return {"since": held.seen_at, "reason": held.reason, **told}
 
 
@@ -175,27 +195,14 @@ def _describer(markup: Decimal) -> Callable[[str, str], dict[str, Any]]:
     return describe
 
 
-def cost_band(schedule: PriceSchedule) -> str:
-    """Say roughly what a model costs: free, low, medium, high, premium, dynamic, or unknown."""
-    prompt, completion = schedule.base.get("prompt"), schedule.base.get("completion")
-    if prompt is None or completion is None:
-        return "unknown"
-    if prompt.amount is None or completion.amount is None:
-        return "dynamic"
-    four_tokens = 3 * prompt.amount + completion.amount
-    if not four_tokens:
-        return "free"
-    for bound, band in _BANDS_OF_FOUR:
-        if four_tokens <= bound:
-            return band
-    return "premium"
-
-
 def _flags(attributes: Attributes, schedule: PriceSchedule) -> dict[str, bool]:
     return {
-        "free": not schedule.unseen
-        and all(price.state is PriceState.FREE for price in schedule.base.values()),
+        "free": is_free(schedule),
         "multimodal": not _TEXT.issuperset(attributes.inputs),
         "files": "file" in attributes.inputs,
         "reasoning": attributes.reasoning,
     }
+
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode

@@ -11,7 +11,7 @@ from prices.services import Services
 from prices.settings import Settings
 from tests.openrouter_standin.client import Standin
 from tests.prices.ledger import fill
-from tests.prices.lists import model
+from tests.prices.lists import body, model
 from tests.web.past import instant
 from tests.web.site import Site
 
@@ -168,3 +168,40 @@ def test_a_past_cost_is_priced_by_the_hour_of_its_time_and_not_by_the_present_on
     outside = instant(now - timedelta(hours=6))
     assert cost(client, model="a/one", usage=usage, at=within)["total"] == "7"
     assert cost(client, model="a/one", usage=usage, at=outside)["total"] == "1"
+
+
+ODD_CONDITIONS: list[dict[str, Any]] = [
+    {"min_prompt_tokens": 200000.0},
+    {"min_prompt_tokens": 1e3},
+    {"min_prompt_tokens": 500.5},
+    {"min_prompt_tokens": "200"},
+    {"utc_start": 0.0, "utc_end": 2400.0},
+    {"prices": {"prompt": "5"}},
+    {"prices_": [1]},
+    {"prices": 1, "min_prompt_tokens": 10},
+    {"weights": [0.1, {"a": 1.50}]},
+]
+
+
+def test_a_call_costs_the_same_now_and_at_the_revision_of_now_whatever_the_conditions(
+    site: Site, page_upstream: Standin
+) -> None:
+    rows = [
+        model(f"odd/{place}", pricing={"overrides": [odd | {"prompt": "0.000009"}]})
+        for place, odd in enumerate(ODD_CONDITIONS)
+    ]
+    page_upstream.answer(body=body(*rows).decode())
+    assert site.refresh().models == len(ODD_CONDITIONS)
+    client = site.client()
+    for place in range(len(ODD_CONDITIONS)):
+        for tokens in (10, 700, 200_000, 200_001):
+            asked = {"model": f"odd/{place}", "usage": {"prompt_tokens": tokens, "completion_tokens": 1}}
+            now, then = cost(client, **asked), cost(client, **asked, revision=1)
+            assert {name: now[name] for name in now if name != "at"} == {
+                name: then[name] for name in then if name != "at"
+            }
+    assert cost(client, model="odd/0", usage={"prompt_tokens": 200_001})["total"] == "1.800009"
+    assert cost(client, model="odd/5", usage={"prompt_tokens": 10})["total"] is None
+    assert len(client.get("/api/v1/prices?q=odd").json["data"]) == len(ODD_CONDITIONS)
+    for path in ("/", "/?q=odd", "/?sort=prompt", "/metrics", "/api/v1/models?limit=3"):
+        assert client.get(path).status_code == 200, path

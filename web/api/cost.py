@@ -79,7 +79,7 @@ def _now(model: str) -> tuple[PriceSchedule, int, datetime]:
     snapshot = current_snapshot()
     if (entry := snapshot.prices.get(model)) is None:
         raise NotFound(f"there is no model {model[:80]!r} now; give `at` for one that was there once")
-    return pricebeat.schedule_of(msgspec.json.decode(entry)), snapshot.revision, datetime.now(UTC)
+    return pricebeat.schedule_of(entry), snapshot.revision, datetime.now(UTC)
 
 
 def _past(

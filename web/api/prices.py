@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import msgspec
 from flask import Response, request
 from sqlalchemy import Connection
 from werkzeug.exceptions import NotFound
@@ -43,8 +42,8 @@ def one_price(model_id: str) -> Response:
         at, revision, prices = _past(model_id)
         if not prices:
             raise NotFound(f"{model_id[:80]!r} was not listed then")
-        entry = pricebeat.price_entry(prices[0], web_context().settings.markup, at)
-        return past_response(msgspec.json.encode(entry), revision)
+        entry = pricebeat.encoded_entry(prices[0], web_context().settings.markup, at)
+        return past_response(entry, revision)
     snapshot = current_snapshot()
     if (entry_now := snapshot.prices.get(model_id)) is None:
         raise NotFound(f"there is no model {model_id[:80]!r} now; its history may know it")
