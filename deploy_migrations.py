@@ -17,14 +17,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from prices.bounds import Limits
 from prices.database import make_engine, writing
 from prices.errors import PricesError, in_full
 from prices.settings import ROOT, Settings
 
 LOCK_ID = 0x50524943
 """PostgreSQL's advisory lock of the release step."""
-WAIT_SECONDS = 60
-STATEMENT_SECONDS = 600
+LIMITS = Limits(statement=600, lock=60, idle=600)
+"""How long a release waits: for another that migrates, and for a large table to be converted."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         url = Settings.from_env().database_url
         if not options.dry_run:
             _make_folder(url)
-        engine = make_engine(url, lock_seconds=WAIT_SECONDS)
+        engine = make_engine(url, process="release", limits=LIMITS)
         try:
             (_dry_run if options.dry_run else _migrate)(engine)
         finally:
@@ -105,9 +106,6 @@ def _current_without_touching(engine: Engine) -> str | None:
 def _wait_for_lock(connection: Connection) -> None:
     """Wait for another release; SQLite's transaction has its write lock already."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"))
-        connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"))
-        connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_SECONDS}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
 
 

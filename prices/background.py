@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final, Generic, TypeVar
 
+from prices.errors import OverloadedError
+
 T = TypeVar("T")
 
 GIVE_UP_SECONDS: Final = 3.0
@@ -18,7 +20,10 @@ MOST_AT_ONCE: Final = 4
 
 
 def in_background(act: Callable[[], T]) -> Future[T]:
-    """Do something in a thread that does not keep the process from ending."""
+    """Do something in a thread that does not keep the process from ending.
+
+    Where no thread can be started the answer is that error: whoever waits has one place to look at.
+    """
     future: Future[T] = Future()
 
     def run() -> None:
@@ -27,7 +32,10 @@ def in_background(act: Callable[[], T]) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits, whatever it is
             future.set_exception(error)
 
-    threading.Thread(target=run, name="background", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="background", daemon=True).start()
+    except RuntimeError as error:
+        future.set_exception(OverloadedError(f"no thread can be started ({error})"))
     return future
 
 

@@ -16,20 +16,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from prices.bounds import Limits
 from prices.column_types import UtcDateTime
 from prices.errors import DatabaseUnavailableError, SchemaBehindError
 
-CONNECT_SECONDS = 2
-STATEMENT_SECONDS = 10
-LOCK_SECONDS = 5
-IDLE_SECONDS = 10
-"""How long a transaction may pause on PostgreSQL, whose server ends it then.
-
-A holder that was stopped in its commit, or whose host is gone, would else keep everyone out as long as its
-session lasts. Far below the lease, so that its heir finds the way free; far above what we compute between two
-statements, which is seconds for the largest list that we take.
-"""
-
+LIMITS: Final = Limits()
 _READS: Final[dict[str, dict[str, Any]]] = {
     "sqlite": {"pricebeat_writes": False},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
@@ -56,29 +47,24 @@ def _postgresql_clock(_clock: DatabaseClock, _compiler: Any, **_options: Any) ->
 _NOW = select(DatabaseClock())
 
 
-def make_engine(url: str, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
-    """Make an engine that connects when first used; every connection has time-outs."""
+def make_engine(url: str, *, process: str = "command", limits: Limits = LIMITS) -> Engine:
+    """Make an engine that connects when first used, for a kind of `process`; every wait has a bound."""
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": lock_seconds}, pool_timeout=CONNECT_SECONDS)
+        engine = create_engine(url, connect_args={"timeout": limits.lock}, pool_timeout=limits.connect)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    options = (
-        f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={LOCK_SECONDS}s"
-        f" -c idle_in_transaction_session_timeout={IDLE_SECONDS}s"
-    )
-    return create_engine(
+    from prices import postgres  # not above: it loads psycopg, which takes its time and is nothing to SQLite
+
+    engine = create_engine(
         url,
-        connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            "options": options,
-            "tcp_user_timeout": STATEMENT_SECONDS * 1000,
-            "application_name": "pricebeat",
-        },
+        connect_args=postgres.arguments(process, limits),
         pool_size=4,
-        pool_timeout=CONNECT_SECONDS,
+        pool_timeout=limits.connect,
         pool_pre_ping=True,
     )
+    postgres.bound(engine, limits)
+    return engine
 
 
 @contextmanager

@@ -57,3 +57,7 @@ class RedisUnavailableError(PricesError):
 
 class ClaimLostError(PricesError):
     """The run is no longer the one that may change prices."""
+
+
+class OverloadedError(PricesError):
+    """This process cannot do more at once: the system gives it no more threads."""

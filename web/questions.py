@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from werkzeug.exceptions import ServiceUnavailable
 
 from prices.background import in_background
+from prices.bounds import within
 from prices.database import reading
 from prices.queries import require_schema
 from web.context import web_context
@@ -26,22 +27,22 @@ _open = threading.BoundedSemaphore(MOST_AT_ONCE)
 def ask(question: Callable[[Connection], T]) -> T:
     """Ask within one reading transaction, and wait a bounded time.
 
-    Raises ServiceUnavailable where too many ask or the answer takes too long, PricesError where the
-    database cannot be asked.
+    A question that is given up ends by itself then, so that its place is free for the next. Raises
+    ServiceUnavailable where too many ask or the answer takes too long, PricesError where the database
+    cannot be asked.
     """
     engine = web_context().services.engine
     if not _open.acquire(timeout=ANSWER_SECONDS / 10):
         raise ServiceUnavailable("too many ask for the past at once", retry_after=1)
 
     def answer() -> T:
-        try:
-            with reading(engine) as connection:
-                require_schema(connection)
-                return question(connection)
-        finally:
-            _open.release()
+        with within(ANSWER_SECONDS), reading(engine) as connection:
+            require_schema(connection)
+            return question(connection)
 
+    asked = in_background(answer)
+    asked.add_done_callback(lambda _asked: _open.release())
     try:
-        return in_background(answer).result(ANSWER_SECONDS)
+        return asked.result(ANSWER_SECONDS)
     except FutureTimeoutError:
         raise ServiceUnavailable("the database did not answer in time", retry_after=5) from None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from prices.background import GIVE_UP_SECONDS, MOST_AT_ONCE, Question, in_background
+from prices.errors import OverloadedError
 from tests.prices.made_clock import MadeClock
 
 
@@ -103,3 +104,15 @@ def test_of_many_who_ask_at_once_one_question_is_asked(hanging: Hanging) -> None
     shared = {waiting.result(10) for waiting in [in_background(ask) for _ in range(8)]}
     hanging.go_on.set()
     assert [future.result(10) for future in shared] == [1]  # type: ignore[attr-defined]
+
+
+def test_where_no_thread_can_be_started_whoever_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    question = Question(lambda: "answer")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(OverloadedError, match="no thread can be started"):
+            question.asked().result(10)
+    assert question.asked().result(10) == "answer"

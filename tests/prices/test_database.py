@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select, text, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from prices import database
+from prices.bounds import Limits
 from prices.database import make_engine, reading, utc_now, writing
 from prices.errors import DatabaseUnavailableError, SchemaBehindError
 from prices.models import catalogue, refresh_runs, revisions
@@ -103,16 +103,10 @@ def test_writers_wait_for_one_another_and_lose_nothing(engine: Engine) -> None:
 
 
 @pytest.fixture
-def impatient(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+def impatient(database_url: str) -> Iterator[Engine]:
     """An engine that waits for a lock for a moment only."""
-    monkeypatch.setattr(database, "LOCK_SECONDS", 0.1)
-    engine = make_engine(Settings.from_env({"DATABASE_URL": database_url}).database_url)
-    if engine.dialect.name == "postgresql":
-
-        @event.listens_for(engine, "begin")
-        def wait_little(connection: Any) -> None:
-            connection.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
-
+    url = Settings.from_env({"DATABASE_URL": database_url}).database_url
+    engine = make_engine(url, limits=Limits(lock=0.1))
     yield engine
     engine.dispose()
 
@@ -134,10 +128,10 @@ def test_a_lock_that_is_not_given_in_time_is_an_unavailable_database(
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_a_writer_that_stands_still_loses_its_lock_to_one_who_waits(
-    engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, database_url: str
 ) -> None:
-    monkeypatch.setattr(database, "IDLE_SECONDS", 0.2)
-    slow = make_engine(Settings.from_env({"DATABASE_URL": database_url}).database_url)
+    url = Settings.from_env({"DATABASE_URL": database_url}).database_url
+    slow = make_engine(url, limits=Limits(idle=0.2))
 
     def write_and_stand_still() -> None:
         with writing(slow) as connection:

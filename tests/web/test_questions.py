@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from prices.services import Services
 from prices.settings import Settings
@@ -16,7 +18,7 @@ from tests.local.checkout import wait_until
 from tests.openrouter_standin.client import Standin
 from tests.prices.ledger import fill
 from tests.prices.lists import model
-from tests.prices.tiny_server import TinyServer
+from tests.prices.tiny_server import Freezing, TinyServer
 from tests.web.past import USED, get, instant
 from tests.web.site import Site
 
@@ -159,6 +161,55 @@ def test_a_database_that_never_says_a_word_is_a_503_within_the_bound(site: Site)
         assert time.monotonic() - began < 8
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "hunter2" not in answer.text
+
+
+@pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+def test_questions_that_a_database_took_and_never_answers_make_way_once_they_are_given_up(
+    database_url: str, tmp_path: Path, page_upstream: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = urlsplit(database_url)
+    wire = Freezing(f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432")
+    monkeypatch.setattr("web.questions.ANSWER_SECONDS", 0.8)
+    proxied = f"postgres://postgres@127.0.0.1:{wire.server.port}{parts.path}"
+    with (
+        wire.server,
+        Site(tmp_path, page_upstream, DATABASE_URL=database_url) as site,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        client = site.client(DATABASE_URL=proxied)
+        taken = threading.Barrier(3)
+
+        def stop_the_wire(connection: Connection) -> None:
+            """Hang in the database, as the proxy holds what it would answer."""
+            taken.wait(10)
+            taken.wait(10)
+            connection.execute(text("SELECT 1"))
+
+        with monkeypatch.context() as patch:
+            patch.setattr("web.questions.require_schema", stop_the_wire)
+            asked = [pool.submit(client.get, "/api/v1/changes") for _ in range(2)]
+            taken.wait(10)
+            wire.freeze()
+            taken.wait(10)
+            assert [one.result(10).status_code for one in asked] == [503, 503]
+        wire.thaw()
+        answer = client.get("/api/v1/changes")
+        assert (answer.status_code, answer.json) == (200, {"data": [], "next": 0, "more": False})
+
+
+def test_where_no_thread_can_be_started_questions_are_refused_and_asked_again_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = site.client()
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        refused = [client.get("/api/v1/changes") for _ in range(3)]
+    assert {(answer.status_code, answer.headers["Retry-After"]) for answer in refused} == {(503, "5")}
+    assert client.get("/api/v1/changes").status_code == 200
 
 
 def test_with_a_schema_that_is_behind_questions_are_a_503(site: Site, tmp_path: Path) -> None:
