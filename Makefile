@@ -15,7 +15,7 @@ VERB := $(or $(firstword $(MAKECMDGOALS)),run)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo test check bench faults pictures requirements clean python chromium
+.PHONY: help run demo test check bench faults pictures requirements clean python chromium pgbouncer
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,7 +26,7 @@ run: $(VENV)/.installed-run ## the whole cluster on this machine, with the real 
 demo: $(VENV)/.installed-run ## the same with an invented OpenRouter whose prices move; needs no network
 	@exec $(BIN)/python -m local demo
 
-test: $(VENV)/.installed-dev chromium ## every test, with real processes and a real browser
+test: $(VENV)/.installed-dev chromium pgbouncer ## every test, with real processes and a real browser
 	@$(BIN)/python -m pytest --cov
 
 check: $(VENV)/.installed-dev ## lint, format, types, and which module may import which
@@ -112,4 +112,12 @@ chromium:
 	apt-get update && apt-get install -y --no-install-recommends chromium; \
 	else \
 	echo "make: no Chromium here, so the browser tests will not run. Debian: sudo apt-get install chromium" >&2; \
+	fi
+
+pgbouncer:
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; command -v pgbouncer >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	apt-get update && apt-get install -y --no-install-recommends pgbouncer; \
+	else \
+	echo "make: no PgBouncer here, so the tests behind it will not run. Debian: sudo apt-get install pgbouncer" >&2; \
 	fi

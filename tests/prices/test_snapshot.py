@@ -3,6 +3,7 @@
 import gzip
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import update
 
-from prices import publication, publisher, snapshot
+from prices import postgres, publication, publisher, snapshot
+from prices.background import MOST_AT_ONCE
+from prices.bounds import Limits
 from prices.database import make_engine, utc_now, writing
 from prices.errors import DatabaseUnavailableError, PricesError, SchemaBehindError
 from prices.models import catalogue
@@ -325,32 +328,72 @@ def test_an_instance_without_a_copy_keeps_nobody_waiting_longer_than_one_look(st
     assert max(waits) < 4
 
 
+@pytest.fixture
+def wire(postgres_url: str) -> Iterator[Freezing]:
+    """A wire to PostgreSQL that can stand still."""
+    folder = parse_qs(urlsplit(postgres_url).query)["host"][0]
+    wire = Freezing(f"{folder}/.s.PGSQL.5432")
+    with wire.server:
+        yield wire
+        wire.thaw()
+
+
+@pytest.fixture
+def wired(wire: Freezing, migrated_postgres: str) -> Iterator[Services]:
+    """Clients of a database at the end of the wire, and of a Redis that refuses."""
+    url = f"postgresql+psycopg://postgres:@127.0.0.1:{wire.server.port}{urlsplit(migrated_postgres).path}"
+    settings = Settings.from_env({"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"})
+    services = Services(
+        settings, make_engine(url, limits=Limits(statement=0.3)), make_redis(settings.redis_url)
+    )
+    yield services
+    services.engine.dispose()
+    services.redis.close()
+
+
 def test_a_database_that_stands_still_keeps_nobody_waiting(
-    postgres_url: str, migrated_postgres: str, monkeypatch: pytest.MonkeyPatch
+    wire: Freezing, wired: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that was good and hangs now: the copy in memory serves on, within a bound."""
     monkeypatch.setattr(snapshot, "FIRST_SECONDS", 10)  # the first answer may take its time here
-    folder = parse_qs(urlsplit(postgres_url).query)["host"][0]
-    proxy = Freezing(f"{folder}/.s.PGSQL.5432")
-    with proxy.server, ThreadPoolExecutor(1) as pool:
-        name = urlsplit(migrated_postgres).path
-        url = f"postgres://postgres:@127.0.0.1:{proxy.server.port}{name}"
-        services = Services.make(
-            Settings.from_env({"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"})
-        )
-        clock = Clock()
-        reader = reader_of(services, clock)
+    clock = Clock()
+    reader = reader_of(wired, clock)
+    with ThreadPoolExecutor(1) as pool:
         first = reader.current()
-        proxy.freeze()
+        wire.freeze()
         clock.now += 1
         asked = pool.submit(reader.current)
         try:
             assert asked.result(3).revision == first.revision
         finally:
-            proxy.thaw()
+            wire.thaw()
             asked.exception(10)
             settle(reader)
-            services.engine.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_questions_that_hang_in_the_database_keep_nobody_from_redis(
+    wire: Freezing, wired: Services, stores: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis is back, the database has taken questions and answers none: the copy follows Redis again."""
+    monkeypatch.setattr(snapshot, "FIRST_SECONDS", 10)
+    monkeypatch.setattr(postgres, "SILENCE_SECONDS", 0.3)
+    fill(stores.engine, model("a/one"))
+    clock = Clock()
+    reader = reader_of(wired, clock)
+    assert list(reader.current().documents) == ["a/one"]
+    fill(stores.engine, model("a/two"))
+    publish(stores)
+    wire.swallow(b"FROM catalogue")
+    for _look in range(MOST_AT_ONCE + 1):
+        clock.now += BREAKER_SECONDS
+        reader.current()
+    reader._redis = stores.redis
+    deadline = time.monotonic() + 15
+    while list(reader.current().documents) != ["a/two"]:
+        assert time.monotonic() < deadline, "the copy does not follow Redis"
+        clock.now += 1
+    settle(reader)
 
 
 def test_a_search_finds_ids_and_names_in_the_lists_order(stores: Services, watched: Watched) -> None:

@@ -50,26 +50,43 @@ class TinyServer:
 
 
 class Freezing:
-    """A proxy before a PostgreSQL on a Unix socket that can stand still, as a stopped process does."""
+    """A proxy before a PostgreSQL on a Unix socket that can stand still, as a stopped process does.
+
+    `swallow` makes it lose each connection on which a text is sent from then on: what was asked arrives, and
+    nothing comes back.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._goes = threading.Event()
         self._goes.set()
+        self._swallowed: bytes | None = None
         self.freeze, self.thaw = self._goes.clear, self._goes.set
         self.server = TinyServer(self._proxy)
 
+    def swallow(self, text: bytes | None) -> None:
+        """Lose the connections on which this text is sent; None: no more."""
+        self._swallowed = text
+
     def _proxy(self, client: socket.socket) -> None:
+        lost = threading.Event()
         with socket.socket(socket.AF_UNIX) as server:
             server.connect(self._path)
-            threading.Thread(target=self._send_on, args=(client, server), daemon=True).start()
-            self._send_on(server, client)
+            threading.Thread(target=self._send_on, args=(client, server, lost), daemon=True).start()
+            with suppress(OSError):
+                while answer := server.recv(65536):
+                    self._goes.wait(20)
+                    if not lost.is_set():
+                        client.sendall(answer)
 
-    def _send_on(self, one: socket.socket, other: socket.socket) -> None:
+    def _send_on(self, client: socket.socket, server: socket.socket, lost: threading.Event) -> None:
         with suppress(OSError):
-            while sent := one.recv(65536):
+            while asked := client.recv(65536):
                 self._goes.wait(20)
-                other.sendall(sent)
+                if self._swallowed and self._swallowed in asked:
+                    lost.set()
+                server.sendall(asked)
+            server.shutdown(socket.SHUT_WR)
 
 
 class DroppedReply:
