@@ -3,17 +3,17 @@
 from functools import lru_cache
 from typing import Final
 
-import msgspec
 from flask import Blueprint, Response, render_template, url_for
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, NotFound
 
 from prices.bands import BANDS
 from prices.publication import IDENTITY, Publication
 from web import price_table
-from web.api.parameters import text
+from web.api.parameters import text, whole_number
 from web.context import current_snapshot, web_context
 from web.health import get_health_check_data
-from web.price_table import COLUMNS, ORDERS, SORTS, Row
+from web.listing import ORDERS, SORTS, Listing
+from web.price_table import COLUMNS
 from web.responses import page_response
 
 blueprint = Blueprint("pages", __name__)
@@ -21,6 +21,7 @@ blueprint.add_app_template_filter(price_table.age_text)
 blueprint.add_app_template_filter(price_table.moment_text)
 
 MAX_SOUGHT: Final = 100
+MAX_PAGE: Final = 999_999
 
 
 @blueprint.get("/")
@@ -31,15 +32,17 @@ def index() -> Response:
         raise BadRequest(f"q must be at most {MAX_SOUGHT} characters long")
     sort = _choice("sort", SORTS)
     order = _choice("order", ORDERS)
+    number = whole_number("page", 1, 1, MAX_PAGE)
     snapshot = current_snapshot()
-    rows = listed = _rows_of(snapshot.published)
-    if sought:
-        found = set(snapshot.search(sought))
-        rows = tuple(row for row in listed if row.id in found)
+    listing = _listing(snapshot.published)
+    part = listing.part(sought, sort, order or "asc", number)
+    if number > part.parts:
+        raise NotFound(f"there is no page {number}, the last is {part.parts}")
     page = render_template(
         "index.html",
-        rows=price_table.arranged(rows, sort, order or "asc"),
-        total=len(listed),
+        part=part,
+        total=len(listing),
+        is_cut=listing.is_cut,
         columns=COLUMNS,
         bands=BANDS,
         markup=web_context().settings.markup,
@@ -48,6 +51,7 @@ def index() -> Response:
         sort=sort,
         order=order or "asc",
         sort_url=lambda column: _sort_url(column, sort, order, sought),
+        part_url=lambda other: _url(sort, order if sort else None, sought, other),
         snapshot=snapshot,
         health=get_health_check_data(),
     )
@@ -62,10 +66,10 @@ def _choice(name: str, choices: tuple[str, ...]) -> str | None:
     return given
 
 
-@lru_cache(maxsize=2)
-def _rows_of(published: Publication) -> tuple[Row, ...]:
-    """Shape the rows once per content; confirming the prices keeps the publication."""
-    return price_table.table_rows(msgspec.json.decode(published.prices.encoded(IDENTITY))["data"])
+@lru_cache(maxsize=1)
+def _listing(published: Publication) -> Listing:
+    """Index the models once per content; confirming the prices keeps the publication."""
+    return Listing(published.prices.encoded(IDENTITY))
 
 
 def _sort_url(column: str, sort: str | None, order: str | None, sought: str) -> str:
@@ -74,4 +78,9 @@ def _sort_url(column: str, sort: str | None, order: str | None, sought: str) -> 
         order = "asc" if order == "desc" else "desc"
     else:
         order = "desc" if column == "context" else "asc"
-    return url_for("pages.index", sort=column, order=order, q=sought or None)
+    return _url(column, order, sought)
+
+
+def _url(sort: str | None, order: str | None, sought: str, number: int = 1) -> str:
+    page = number if number > 1 else None
+    return url_for("pages.index", sort=sort, order=order, q=sought or None, page=page)

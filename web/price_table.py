@@ -3,11 +3,13 @@
 A price that is not known is an en dash, one that a router decides is "dynamic", and zero is "free".
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 from typing import Any, Final
+
+import msgspec
 
 from prices.override import DAYS, WINDOW
 
@@ -27,11 +29,10 @@ LABELS: Final = {
     "input_cache_write": "cache write",
     "input_cache_write_1h": "cache write 1 h",
 }
-SORTS: Final = ("name", "context", "prompt", "completion")
-ORDERS: Final = ("asc", "desc")
 MAX_NAME: Final = 160
 MAX_LABEL: Final = 40
 MAX_AMOUNT: Final = 15
+MAX_WHOLE: Final = 10**15
 EXACT_DIGITS, ROUNDED_DECIMALS = 6, 4
 _ALL_DIGITS: Final = Context(prec=200)
 _SHORT: Final = Context(prec=4)
@@ -48,7 +49,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model as it is shown, and what it is sorted by; None is not known and sorts last."""
+    """One model as it is shown."""
 
     id: str
     name: str
@@ -61,33 +62,18 @@ class Row:
     marker: str
     overrides: tuple[str, ...]
     held: str
-    keys: Mapping[str, Any]
 
 
-def table_rows(entries: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
-    """Shape entries of `/api/v1/prices`, in their order."""
-    return tuple(_row(entry) for entry in entries)
-
-
-def arranged(rows: Iterable[Row], sort: str | None, order: str) -> list[Row]:
-    """Sort rows by one of `SORTS`, equals as they came and the unknown last; None keeps the order."""
-    rows = list(rows)
-    if sort is None:
-        return rows
-    known = [row for row in rows if row.keys[sort] is not None]
-    known.sort(key=lambda row: row.keys[sort], reverse=order == "desc")
-    return known + [row for row in rows if row.keys[sort] is None]
-
-
-def _row(entry: Mapping[str, Any]) -> Row:
+def table_row(encoded: bytes) -> Row:
+    """Shape an entry of `/api/v1/prices`, as it stands there."""
+    entry = _decode(encoded)
     prices, name, length = entry["prices"], str(entry["name"]), entry["context_length"]
-    known_length = isinstance(length, int) and not isinstance(length, bool)
     return Row(
         id=entry["id"],
         name=name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}…",
         flags=tuple(flag for flag, is_set in entry["flags"].items() if is_set),
         band=entry["cost_band"],
-        context=f"{length:,}" if known_length else UNKNOWN,
+        context=UNKNOWN if length is None else f"{length:,}",
         cells=tuple((column, _cell(prices.get(column), "per_million")) for column in COLUMNS),
         retail=tuple(
             (column, _cell(prices.get(column), "retail_per_million")) for column in ("prompt", "completion")
@@ -96,18 +82,7 @@ def _row(entry: Mapping[str, Any]) -> Row:
         marker=marker(entry["overrides"]),
         overrides=tuple(_override(override) for override in entry["overrides"]),
         held=_held(entry["held"]),
-        keys={
-            "name": name.casefold(),
-            "context": length if known_length else None,
-            "prompt": _per_million(prices.get("prompt")),
-            "completion": _per_million(prices.get("completion")),
-        },
     )
-
-
-def _per_million(price: Mapping[str, Any] | None) -> Decimal | None:
-    text = price and price.get("per_million")
-    return Decimal(text) if text else None
 
 
 def _cell(price: Mapping[str, Any] | None, measure: str) -> Shown:
@@ -198,3 +173,13 @@ def moment_text(at: str | datetime) -> str:
     """Say when, given a time or its ISO 8601 text: "21 Nov, 20:48 UTC"."""
     moment = at if isinstance(at, datetime) else datetime.fromisoformat(at)
     return f"{moment.astimezone(UTC):%-d %b, %H:%M} UTC"
+
+
+def _number(text: str) -> Decimal | int:
+    """Read a number that is written with a point or an exponent; upstream may write 200000.0 for 200000."""
+    number = Decimal(text)
+    is_whole = abs(number) < MAX_WHOLE and number == number.to_integral_value()
+    return int(number) if is_whole else number
+
+
+_decode = msgspec.json.Decoder(float_hook=_number).decode

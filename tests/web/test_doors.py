@@ -208,6 +208,7 @@ def test_path_and_query_have_a_bound(path: str, wire: Wire) -> None:
         "/api/v1/changes?model=a&model=b",
         "/?q=a&q=b",
         "/?sort=name&sort=prompt",
+        "/?page=1&page=2",
     ],
 )
 def test_a_parameter_given_twice_is_refused_by_its_name(path: str, wire: Wire) -> None:

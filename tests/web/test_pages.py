@@ -1,6 +1,7 @@
 import gzip
 import re
 import time
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 
@@ -8,10 +9,14 @@ import pytest
 from flask.testing import FlaskClient
 
 from prices.outcome import RefreshFailedError
+from prices.publication import Publication, PublishedBody, Stamp
+from prices.snapshot import Snapshot
 from tests.openrouter_standin.client import Standin
 from tests.web.site import Site
-from web import pages, price_table
-from web.price_table import age_text, amount_shown, table_rows
+from web import listing, pages, price_table
+from web.context import EXTENSION
+from web.listing import PART_ROWS
+from web.price_table import age_text, amount_shown
 
 HOSTILE = '<script>alert("1")</script>'
 
@@ -212,6 +217,101 @@ def test_the_page_is_packed_for_clients_that_take_it(client: FlaskClient) -> Non
     assert packed.headers["Cache-Control"] == "no-store"
 
 
+ENTRY = """{"id":"maker/model-%d","name":"Model %d","context_length":%d,"prices":{"prompt":{"state":"priced",
+"unit":"token","per_token":"0.000001","per_million":"%d","retail_per_token":"0.000001",
+"retail_per_million":"1"}},"overrides":[],"cost_band":"low","flags":{"free":false},"valid_from":
+"2026-08-06T12:00:00Z","valid_to":null,"revision":1,"held":null}"""
+
+
+def long_list(client: FlaskClient, length: int) -> None:
+    """Have an application serve a list of so many models."""
+    entries = ",".join(ENTRY % (n, n, 1000 + n % 7, 1 + n % 50) for n in range(length)).encode()
+    packed = gzip.compress(b'{"revision":1,"currency":"USD","data":[%b]}' % entries, 1)
+    body = PublishedBody("", packed, b"", b"")
+    snapshot = Snapshot(Stamp("long", datetime.now(UTC)), Publication(1, body, body))
+    client.application.extensions[EXTENSION].reader.current = lambda: snapshot
+
+
+@pytest.fixture
+def long(client: FlaskClient) -> FlaskClient:
+    long_list(client, 2 * PART_ROWS + 5)
+    return client
+
+
+def test_a_list_longer_than_a_page_is_cut_into_parts_that_are_the_whole(long: FlaskClient) -> None:
+    following: str | None = "/?sort=prompt&order=desc"
+    pages_seen, seen = [], []
+    while following:
+        page = html(long, following)
+        pages_seen.append(len(ids(page)))
+        seen += ids(page)
+        links = re.findall(r'<a rel="next" href="([^"]*)">', page)
+        following = unescape(links[0]) if links else None
+    assert pages_seen == [PART_ROWS, PART_ROWS, 5]
+    assert len(set(seen)) == len(seen) == 2 * PART_ROWS + 5
+    order = [int(model_id.rpartition("-")[2]) % 50 for model_id in seen]
+    assert order == sorted(order, reverse=True)
+
+
+def test_a_part_says_which_it_is_and_links_to_those_beside_it(long: FlaskClient) -> None:
+    page = html(long, "/?q=MODEL-&page=2&sort=name&order=asc")
+    assert "Previous 1,001 to 2,000 of 2,005 Next" in text(page)
+    assert 'rel="prev" href="/?sort=name&amp;order=asc&amp;q=MODEL-"' in page
+    assert 'rel="next" href="/?sort=name&amp;order=asc&amp;q=MODEL-&amp;page=3"' in page
+    assert "data-cut" in page
+    few = html(long, "/?q=model-200")
+    assert len(ids(few)) == 1 + 5
+    assert "6 of 2005 models" in text(few)
+    assert '<nav class="parts"' not in few
+
+
+def test_a_usual_list_is_one_page_without_parts(client: FlaskClient) -> None:
+    page = html(client)
+    assert '<nav class="parts"' not in page
+    assert "data-cut" not in page
+    long_list(client, PART_ROWS)
+    assert len(ids(html(client))) == PART_ROWS
+    assert '<nav class="parts"' not in html(client)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "detail"),
+    [
+        ("page=4", 404, "there is no page 4, the last is 3"),
+        ("page=2&q=model-200", 404, "there is no page 2, the last is 1"),
+        ("page=0", 400, "page must be a whole number from 1 to 999999"),
+        ("page=", 400, "page must be a whole number from 1 to 999999"),
+        ("page=1e3", 400, "page must be a whole number from 1 to 999999"),
+        ("page=1&page=2", 400, "page is given 2 times: which of them is meant?"),
+    ],
+)
+def test_a_page_that_is_not_there_is_named(query: str, status: int, detail: str, long: FlaskClient) -> None:
+    answer = long.get(f"/?{query}")
+    assert (answer.status_code, answer.json["detail"]) == (status, detail)
+
+
+def test_a_page_of_100_000_models_costs_what_one_of_a_thousand_costs(client: FlaskClient) -> None:
+    long_list(client, 100_000)
+    html(client)  # which reads the list
+    for query in ("", "?page=50", "?q=model-9", "?sort=context&order=desc", "?page=100&sort=prompt"):
+        before = listing._shaped.cache_info().misses
+        page = client.get(f"/{query}")
+        assert page.status_code == 200
+        assert len(page.data) < 1_500_000
+        assert listing._shaped.cache_info().misses - before <= PART_ROWS
+    assert listing._shaped.cache_info().currsize <= listing.MAX_SHAPED
+    began = time.monotonic()
+    html(client, "/?page=2")
+    assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize(
+    "address", ["/", "/?q=nowhere", "/?sort=prompt", "/?sort=prompt&order=desc&q=nowhere", "/?page=2"]
+)
+def test_no_link_carries_a_parameter_without_a_value(address: str, long: FlaskClient) -> None:
+    assert not re.findall(r'href="[^"]*=(?:&|")', html(long, address))
+
+
 def test_a_changed_price_is_shown_without_a_restart(site: Site, client: FlaskClient) -> None:
     assert "|2.00|8.00|" in row(html(client), "granite-bay/two-tiers")
     site.upstream.answer(patch={"granite-bay/two-tiers": {"pricing.prompt": "0.0000021"}})
@@ -252,14 +352,12 @@ def test_the_models_of_a_revision_are_shaped_for_display_once(tmp_path: Path) ->
     with Standin(models=60) as upstream, Site(tmp_path, upstream) as site:
         site.refresh()
         client = site.client()
-        before = pages._rows_of.cache_info().misses
+        before = pages._listing.cache_info().misses, listing._shaped.cache_info().misses
         for _ in range(3):
-            html(client)
-    assert pages._rows_of.cache_info().misses == before + 1
-
-
-def test_no_entries_make_no_rows() -> None:
-    assert table_rows([]) == ()
+            listed = len(ids(html(client)))
+        shaped = listing._shaped.cache_info().misses - before[1]
+    assert pages._listing.cache_info().misses == before[0] + 1
+    assert 0 < shaped <= listed
 
 
 def test_no_file_of_the_page_is_inline_or_large() -> None:

@@ -17,8 +17,9 @@ if (age) {
 }
 
 const input = document.getElementById("q");
-if (input) {
-  const table = document.getElementById("prices");
+const table = document.getElementById("prices");
+// A list that is too long for one page is searched by the server.
+if (input && !("cut" in table.dataset)) {
   // The server may have sent a part of the list only; the whole is fetched when it is first needed.
   let partial = input.defaultValue !== "";
   let rows = [];
