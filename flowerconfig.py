@@ -4,31 +4,33 @@ Without a password it listens on loopback only and shows, but does nothing; with
 (user:password) it may listen anywhere and act, and every page but the health check asks for it.
 """
 
-import ipaddress
 import os
 import sys
 
-from flower.views.monitor import Metrics
+from tornado.log import app_log
 from tornado.options import options
-from tornado.web import authenticated
 
-address = options.address or "127.0.0.1"
+from prices.errors import SettingsError
+from tasks.flower_doors import answer_this_machine_only, ask_for_password, is_loopback, read_logins
+
+try:
+    basic_auth = read_logins(os.environ, options.basic_auth)
+except SettingsError as error:
+    sys.exit(f"flower: {error}")
+
 max_tasks = 2000  # Flower keeps 100,000 by default: memory
+ask_for_password()
 
-Metrics.get = authenticated(Metrics.get)  # Flower leaves it open, and it names workers and tasks
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-if not options.auth and not any(":" in login for login in options.basic_auth or []):
-    if not _is_loopback(address):
+if basic_auth or options.auth:
+    address = options.address or os.environ.get("HOST", "").strip() or "0.0.0.0"  # noqa: S104 - behind a password
+else:
+    host = os.environ.get("HOST", "").strip()
+    address = options.address or (host if is_loopback(host) else "127.0.0.1")
+    if not is_loopback(address):
         sys.exit(
             f"flower: {address} is open to others: set FLOWER_BASIC_AUTH=user:password or listen on 127.0.0.1"
         )
     read_only = True
     os.environ["FLOWER_UNAUTHENTICATED_API"] = "true"  # reading only, by the line above
+    answer_this_machine_only()
+    app_log.warning("Flower listens on %s only and only shows: FLOWER_BASIC_AUTH is not set", address)
