@@ -19,11 +19,15 @@ def register(app: Flask) -> None:
 
 
 def error_response(status: int, title: str, detail: str) -> Response:
-    """Say in the client's language what is wrong."""
+    """Say in the client's language what is wrong. No cache may keep it: a 404 of now may be a model soon."""
     if request.path.startswith(OPENROUTER_PATHS):
-        return Response(openrouter.error(status, detail), status, content_type="application/json")
-    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return Response(msgspec.json.encode(problem), status, content_type="application/problem+json")
+        response = Response(openrouter.error(status, detail), status, content_type="application/json")
+    else:
+        problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        body = msgspec.json.encode(problem)
+        response = Response(body, status, content_type="application/problem+json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -82,6 +82,11 @@ def test_errors_have_the_security_headers_too(path: str, client: FlaskClient) ->
     assert client.get(path).headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize("path", [*OPENROUTER, *PROBLEMS])
+def test_no_cache_keeps_an_error(path: str, client: FlaskClient) -> None:
+    assert client.get(path).headers["Cache-Control"] == "no-store"
+
+
 @pytest.mark.parametrize("text", ["%0D%0ASet-Cookie:x=1", "%00", "%ED%A0%80", "%3Cscript%3E"])
 def test_what_the_client_sent_comes_back_harmless(text: str, client: FlaskClient) -> None:
     for path in (f"/api/v1/model/{text}", f"/api/v1/prices?{text}=1", f"/api/v1/models?limit={text}"):

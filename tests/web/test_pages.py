@@ -300,6 +300,7 @@ def test_a_page_of_100_000_models_costs_what_one_of_a_thousand_costs(client: Fla
         assert len(page.data) < 1_500_000
         assert listing._shaped.cache_info().misses - before <= PART_ROWS
     assert listing._shaped.cache_info().currsize <= listing.MAX_SHAPED
+    assert pages._listing.cache_info().currsize == 1
     began = time.monotonic()
     html(client, "/?page=2")
     assert time.monotonic() - began < 4
