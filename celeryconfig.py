@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from celery.schedules import crontab
 from celery.schedules import schedule as every
+from kombu.utils.url import parse_url
 
 from prices.errors import SettingsError
 from prices.settings import Settings
@@ -30,6 +31,8 @@ _REDIS_TIMEOUTS = {
 }
 
 broker_url = _settings.broker_url
+if broker_url.startswith("rediss://"):
+    broker_use_ssl = parse_url(broker_url)["ssl"]  # Flower's page of the broker reads nothing of the address
 result_backend = _settings.redis_url
 imports = ("tasks.refresh", "tasks.heartbeats")
 

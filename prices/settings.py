@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from prices.errors import SettingsError
+from prices.redis_url import with_certificates
 
 ROOT = Path(__file__).resolve().parent.parent
 VAR = ROOT / "var"
@@ -49,6 +50,7 @@ class Settings:
         """
         env = {name: text for name, text in (os.environ if env is None else env).items() if text.strip()}
         redis_url = _url(env, "REDIS_URL", _local_redis_url, ("redis", "rediss", "unix"))
+        redis_url = with_certificates("REDIS_URL", redis_url)
         lease = _seconds(env, "PRICE_LOCK_LEASE", 60)
         ttl = _seconds(env, "PRICE_LOCK_TTL", 1800)
         if ttl < lease:
@@ -57,7 +59,7 @@ class Settings:
         return cls(
             database_url=_database_url(env.get("DATABASE_URL", DEFAULT_DATABASE_URL)),
             redis_url=redis_url,
-            broker_url=env.get("CELERY_BROKER_URL", redis_url),
+            broker_url=with_certificates("CELERY_BROKER_URL", env.get("CELERY_BROKER_URL", redis_url)),
             upstream_url=upstream_url.rstrip("/"),
             upstream_key=_header_text(env, "OPENROUTER_API_KEY"),
             refresh_interval=_interval(env, upstream_url),

@@ -153,11 +153,10 @@ class Cluster:
         node: HttpNode = self._node(HttpNode, "web", name, PORT=str(free_port()))
         return node
 
-    def start_flower(self, name: str = "flower") -> HttpNode:
+    def start_flower(self, name: str = "flower", **env: str) -> HttpNode:
         """Start Flower by the Procfile's line, on a free port and behind a password."""
-        node: HttpNode = self._node(
-            HttpNode, "flower", name, PORT=str(free_port()), FLOWER_BASIC_AUTH=FLOWER_USER
-        )
+        own = {"PORT": str(free_port()), "FLOWER_BASIC_AUTH": FLOWER_USER, **env}
+        node: HttpNode = self._node(HttpNode, "flower", name, **own)
         return node
 
     def wait_until_up(self) -> None:
@@ -212,9 +211,9 @@ class Cluster:
             text=True,
         )
 
-    def command(self, *arguments: str) -> tuple[int, Any]:
+    def command(self, *arguments: str, **env: str) -> tuple[int, Any]:
         """Run `python -m tasks ... --json`: its exit status and what it told."""
-        return outcome(self.start_command(*arguments, "--json"))
+        return outcome(self.start_command(*arguments, "--json", **env))
 
     # What is there
 

@@ -5,6 +5,7 @@ import threading
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from ssl import SSLContext
 from typing import Any, Self
 
 from local.ports import HOST
@@ -20,11 +21,13 @@ Address = tuple[str, int] | str
 class Proxy:
     """Passes bytes between whoever connects to its port and a server; a context manager.
 
-    Its methods may be called from any thread; each has done its work when it returns.
+    Its methods may be called from any thread; each has done its work when it returns. With `tls` it speaks
+    TLS to whoever connects, and to the server none.
     """
 
-    def __init__(self, target: Address) -> None:
+    def __init__(self, target: Address, *, tls: SSLContext | None = None) -> None:
         self._target = target
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._server: asyncio.Server | None = None
@@ -82,7 +85,9 @@ class Proxy:
         else:
             self._flows.clear()
         if self._server is None:
-            self._server = await asyncio.start_server(self._accept, HOST, self.port, limit=PIECE)
+            self._server = await asyncio.start_server(
+                self._accept, HOST, self.port, limit=PIECE, ssl=self._tls
+            )
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop_listening(self) -> None:
