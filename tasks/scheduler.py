@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from celery.beat import Scheduler
+from celery.result import denied_join_result
 from celery.schedules import crontab
 from celery.schedules import schedule as every
 
 from prices.services import Services
+from tasks.sending import BackgroundSending
 from tasks.timetable import Timetable
 
 
@@ -32,13 +34,19 @@ class PriceScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         self._timetable = Timetable(
             services,
             f"celerybeat@{socket.gethostname()}:{os.getpid()}",
-            send=self._send,
+            send=BackgroundSending(self._send, longest_wait),
             tick_after=_tick_after(self._entry.schedule),
             longest_wait=longest_wait,
         )
 
     def _send(self) -> None:
-        self.apply_async(self._entry, producer=self.producer, advance=False)
+        """Publish by a producer of the pool, within the bounds of `task_publish_retry_policy`.
+
+        Celery's own `producer` waits for the broker without end. Nobody here waits for the result, so no
+        connection is opened to hear of it.
+        """
+        with denied_join_result():
+            self.apply_async(self._entry, advance=False)
 
     def tick(self, *_args: Any, **_kwargs: Any) -> float:
         """Send what is due; give the seconds until the next look."""
