@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --no-input --disable-pip-version-check
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make requirements" $(UV_ARGS)
+# Most tests wait for processes, so there is work for more of them than there are cores.
+SIDE_BY_SIDE := -n $$((3 * $$(getconf _NPROCESSORS_ONLN)))
 VERB := $(or $(firstword $(MAKECMDGOALS)),run)
 
 .DEFAULT_GOAL := help
@@ -27,7 +29,7 @@ demo: $(VENV)/.installed-run ## the same with an invented OpenRouter whose price
 	@exec $(BIN)/python -m local demo
 
 test: $(VENV)/.installed-dev chromium pgbouncer ## every test, with real processes and a real browser
-	@$(BIN)/python -m pytest --cov
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov
 
 check: $(VENV)/.installed-dev ## lint, format, types, and which module may import which
 	@$(BIN)/ruff check .
@@ -39,7 +41,7 @@ bench: $(VENV)/.installed-bench ## measure this beside its alternatives, as one 
 	@$(BIN)/python -m bench
 
 faults: $(VENV)/.installed-dev ## break a cluster in every way, three times, and write docs/fault-matrix.md
-	@for run in 1 2 3; do $(BIN)/python -m pytest tests/cluster --junitxml=var/faults-$$run.xml || exit 1; done
+	@for run in 1 2 3; do $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/cluster --junitxml=var/faults-$$run.xml || exit 1; done
 	@$(BIN)/python -m tests.simulation.mutants var/mutants.json
 	@$(BIN)/python -m tests.cluster.matrix var/faults-[123].xml --mutants var/mutants.json
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -17,8 +19,10 @@ from local.guardian import Guardian
 from local.redis_server import RedisServer
 from prices.services import Services
 from prices.settings import ROOT, Settings
+from tests import postgres
 from tests.openrouter_standin.client import Standin
-from tests.postgres import postgres_server
+from tests.support.ports import free_port
+from tests.support.side_by_side import UnitScheduling, in_order
 
 OWN_VARIABLES = (
     "PRICE_",
@@ -30,6 +34,39 @@ OWN_VARIABLES = (
     "LOG_FORMAT",
     "PORT",
 )
+
+SHARED_FOLDER = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make a folder for what the workers of a run share."""
+    if hasattr(config, "workerinput"):
+        config.stash[SHARED_FOLDER] = Path(config.workerinput["shared_folder"])
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="pricebeat-tests-"))
+        folder.chmod(0o711)  # under root PostgreSQL runs as a user of its own, who has to pass through
+        config.stash[SHARED_FOLDER] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        config.add_cleanup(lambda: postgres.stop(folder / "postgres"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker where that folder is."""
+    node.workerinput["shared_folder"] = str(node.config.stash[SHARED_FOLDER])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> UnitScheduling | None:
+    """Divide the tests by units, unless another way is asked for."""
+    return UnitScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the units of tests that run side by side in the order in which they are begun."""
+    if hasattr(config, "workerinput"):
+        items[:] = in_order(items, lambda item: item.nodeid)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +85,9 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         def spawn(command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
             return guardian.spawn(command, output=output)
 
-        with RedisServer(tmp_path_factory.mktemp("redis"), persistent=False, spawn=spawn) as server:
+        with RedisServer(
+            tmp_path_factory.mktemp("redis"), port=free_port(), persistent=False, spawn=spawn
+        ) as server:
             yield server
 
 
@@ -62,10 +101,9 @@ def redis_url(shared_redis: RedisServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """One real PostgreSQL server."""
-    with postgres_server() as url:
-        yield url
+def postgres_url(pytestconfig: pytest.Config) -> str:
+    """One real PostgreSQL server for all workers of a run; each makes databases of its own in it."""
+    return postgres.start_or_join(pytestconfig.stash[SHARED_FOLDER] / "postgres")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

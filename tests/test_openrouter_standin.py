@@ -23,6 +23,7 @@ import pytest
 from tests.openrouter_standin import catalogue
 from tests.openrouter_standin.client import NOON, Standin
 from tests.openrouter_standin.moves import STEP, mirrored
+from tests.support.ports import free_port
 
 Rows = dict[str, dict[str, Any]]
 NOON_TIME = datetime.fromisoformat(NOON)
@@ -493,7 +494,7 @@ def test_the_process_says_when_it_is_ready_and_ends_cleanly(number: signal.Signa
 
 
 def test_a_stopped_standin_comes_back_on_the_same_port() -> None:
-    with Standin(models=3) as standin:
+    with Standin(models=3, port=free_port()) as standin:
         before = standin.base_url
         standin.stop()
         with pytest.raises(ConnectionRefusedError):

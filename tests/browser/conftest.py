@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from local.ports import free_port
 from tests.openrouter_standin.client import Standin
+from tests.support.ports import free_port
 from tests.web.site import Site
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import select, update
 
 from local.guardian import Guardian
-from local.ports import HOST, free_port
+from local.ports import HOST
 from local.procfile import read_procfile, without_shell
 from prices import queries
 from prices.database import reading, utc_now, writing
@@ -42,6 +42,7 @@ from tests.cluster.nodes import (
 )
 from tests.conftest import OWN_VARIABLES
 from tests.openrouter_standin.client import Standin
+from tests.support.ports import free_port
 
 START_SECONDS = 60.0
 """Long, because many processes start at once on a machine with two cores."""

@@ -18,6 +18,7 @@ from pytest_celery import CeleryTestContainer, CeleryWorkerContainer, RedisConta
 from local.guardian import Guardian
 from local.process_groups import group_is_running
 from local.redis_server import RedisServer
+from tests.support.ports import free_port
 
 TAIL_LINES = 25
 T = TypeVar("T")
@@ -157,7 +158,7 @@ class LocalRedis:
 
         self.id = self.name = "redis"
         self._guardian = guardian
-        self.server = RedisServer(folder, persistent=persistent, spawn=spawn)
+        self.server = RedisServer(folder, port=free_port(), persistent=persistent, spawn=spawn)
 
     def start(self) -> None:
         """Start the server, on the port it had before."""

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from local.ports import HOST
 from tests.cluster.trap import Trap, WatchedConnection
+from tests.support.ports import free_port
 
 PIECE = 64 * 1024
 """How many bytes are under way in one direction of a connection, apart from the system's own buffers."""
@@ -34,7 +35,7 @@ class Proxy:
         self._flows = asyncio.Event()
         self._trap: Trap | None = None
         self._links: dict[asyncio.Task[Any], list[StreamWriter]] = {}
-        self.port = 0
+        self.port = free_port()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -88,7 +89,6 @@ class Proxy:
             self._server = await asyncio.start_server(
                 self._accept, HOST, self.port, limit=PIECE, ssl=self._tls
             )
-            self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop_listening(self) -> None:
         if self._server is not None:

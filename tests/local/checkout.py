@@ -12,8 +12,9 @@ from typing import Self
 
 import redis
 
-from local.ports import answers, free_port
+from local.ports import answers
 from local.process_groups import is_running
+from tests.support.ports import free_port
 
 PROJECT = Path(__file__).parents[2]
 PROCFILE = """\

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from local.files import take_lock
-from local.ports import HOST, free_port
+from local.ports import HOST
 from tests.local.checkout import Checkout, wait_until
+from tests.support.ports import free_port
 
 
 def test_everything_runs_until_one_ctrl_c_ends_all_of_it_in_order(checkout: Checkout) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local.ports import free_port
 from tests.local.checkout import PROJECT, Checkout, wait_until
+from tests.support.ports import free_port
 
 
 @pytest.fixture

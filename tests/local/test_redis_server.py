@@ -9,8 +9,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from local.errors import LocalError
-from local.ports import HOST, free_port
+from local.ports import HOST
 from local.redis_server import RedisServer, find_redis_server
+from tests.support.ports import free_port
 
 
 def connect(server: RedisServer) -> "redis.Redis":

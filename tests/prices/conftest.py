@@ -1,5 +1,6 @@
 """Stores that are migrated once and emptied for each test, and one upstream for all: which is quick."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,10 +42,11 @@ def migrated_postgres(postgres_url: str) -> str:
     admin = create_engine(
         postgres_url.replace("postgresql", "postgresql+psycopg", 1), isolation_level="AUTOCOMMIT"
     )
+    name = f"emptied_{os.getpid()}"  # each worker its own
     with admin.connect() as connection:
-        connection.execute(text("CREATE DATABASE shared_by_tests"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
     admin.dispose()
-    url = postgres_url.replace("/postgres?", "/shared_by_tests?")
+    url = postgres_url.replace("/postgres?", f"/{name}?")
     migrate(url)
     return url
 

@@ -12,6 +12,7 @@ from prices.redis_client import make_redis
 from prices.scripts import LuaScript
 from tests.prices.commands import commands_of
 from tests.prices.tiny_server import DroppedReply
+from tests.support.ports import free_port
 
 COUNT = LuaScript("return redis.call('INCRBY', KEYS[1], ARGV[1])")
 
@@ -30,7 +31,7 @@ def test_a_script_that_redis_has_forgotten_is_loaded_and_runs_once(redis: Redis)
 
 
 def test_a_redis_that_was_restarted_empty_runs_scripts_at_once(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, persistent=False) as server, make_redis(server.url) as redis:
+    with RedisServer(tmp_path, port=free_port(), persistent=False) as server, make_redis(server.url) as redis:
         COUNT(redis, ("test:count",), (1,))
         server.kill()
         server.start()

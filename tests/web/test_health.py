@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from local.redis_server import RedisServer
 from prices.database import make_engine, writing
 from tests.openrouter_standin.client import Standin
+from tests.support.ports import free_port
 from tests.web.site import Site
 from web.health import get_health_check_data
 
@@ -25,7 +26,7 @@ def status(client: FlaskClient, path: str) -> tuple[int, Any]:
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path / "redis", persistent=False) as server:
+    with RedisServer(tmp_path / "redis", port=free_port(), persistent=False) as server:
         yield server
 
 

@@ -13,10 +13,10 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from local.ports import free_port
 from prices.settings import ROOT
 from tests.local.checkout import wait_until
 from tests.openrouter_standin.client import Standin
+from tests.support.ports import free_port
 from tests.web.site import Site
 
 

@@ -15,10 +15,11 @@ from urllib.parse import quote
 
 import pytest
 
-from local.ports import HOST, free_port
+from local.ports import HOST
 from prices.errors import SettingsError
 from prices.settings import ROOT, ServerSettings
 from tests.openrouter_standin.client import Standin
+from tests.support.ports import free_port
 from tests.web.site import Site
 
 

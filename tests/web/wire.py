@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from local.ports import HOST, free_port
+from local.ports import HOST
 from prices.settings import ROOT
+from tests.support.ports import free_port
 from tests.web.site import Site
 
 

@@ -18,6 +18,7 @@ from tests.cluster.cluster import Cluster, outcome, send
 from tests.cluster.conftest import ON_SQLITE, Record
 from tests.cluster.proxy import Proxy
 from tests.cluster.trial import Trial
+from tests.support.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def replica_of(cluster: Cluster, guardian: Guardian, folder: Path) -> Iterator[R
     password = unquote(urlsplit(cluster.redis.url).password or "")
     server = RedisServer(
         folder,
+        port=free_port(),
         password=password,
         persistent=False,
         spawn=lambda command, output: guardian.spawn(command, last=True, output=output),

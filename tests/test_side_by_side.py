@@ -1,0 +1,77 @@
+"""Many tests run at once: each has ports of its own, and units of work begin in a good order."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from local.ports import HOST, is_free
+from prices.settings import ROOT
+from tests.support.ports import BLOCK, FIRST, LAST, free_port
+from tests.support.side_by_side import in_order, unit_of
+
+TAKE_SOME = "from tests.support.ports import free_port; print(*(free_port() for _ in range(200))); input()"
+
+
+def test_no_port_is_given_twice_whichever_process_asks() -> None:
+    command = [sys.executable, "-c", TAKE_SOME]
+    pipe = subprocess.PIPE
+    others = [subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
+    given = [free_port() for _ in range(200)]
+    for other in others:
+        assert other.stdout is not None
+        given += map(int, other.stdout.readline().split())
+    for other in others:
+        other.communicate()
+    assert len(set(given)) == len(given) == 600
+
+
+def test_a_port_is_free_and_not_one_that_the_system_gives_away() -> None:
+    port = free_port()
+    assert is_free(port)
+    assert FIRST < port < LAST
+    with socket.create_server((HOST, 0)) as system:
+        assert system.getsockname()[1] >= LAST
+
+
+def test_the_block_of_a_process_is_taken_while_it_lives() -> None:
+    taken = free_port()
+    first = taken - (taken - FIRST) % BLOCK
+    with socket.socket() as probe, pytest.raises(OSError, match="in use"):
+        probe.bind((HOST, first))
+
+
+@pytest.mark.parametrize(
+    ("test", "unit"),
+    [
+        ("tests/prices/test_cost.py::test_a[sqlite]", "tests/prices/test_cost.py"),
+        ("tests/cluster/test_x.py::test_a[postgres-killed]", "tests/cluster/test_x.py postgres"),
+        ("tests/cluster/test_x.py::test_on_postgresql[sqlite]", "tests/cluster/test_x.py sqlite"),
+        ("tests/cluster/test_x.py::test_a", "tests/cluster/test_x.py sqlite"),
+        ("tests/simulation/test_seeds.py::test_a[3]", "tests/simulation/test_seeds.py::test_a[3]"),
+    ],
+)
+def test_a_unit_is_what_shares_fixtures(test: str, unit: str) -> None:
+    assert unit_of(test) == unit
+
+
+def test_what_waits_and_what_computes_is_begun_in_turn_and_the_longest_first() -> None:
+    tests = [
+        "tests/cluster/test_a.py::test_one",
+        "tests/cluster/test_every_stage.py::test_one",
+        "tests/cluster/test_a.py::test_two",
+        "tests/prices/test_b.py::test_one",
+        "tests/prices/test_c.py::test_one",
+        "tests/prices/test_d.py::test_one",
+        "tests/prices/test_b.py::test_two",
+    ]
+    assert in_order(tests, str) == [
+        "tests/cluster/test_every_stage.py::test_one",
+        "tests/prices/test_b.py::test_one",
+        "tests/prices/test_b.py::test_two",
+        "tests/cluster/test_a.py::test_one",
+        "tests/cluster/test_a.py::test_two",
+        "tests/prices/test_c.py::test_one",
+        "tests/prices/test_d.py::test_one",
+    ]
