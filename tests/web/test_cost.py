@@ -14,6 +14,7 @@ from tests.prices.ledger import fill
 from tests.prices.lists import body, model
 from tests.web.past import instant
 from tests.web.site import Site
+from web.request_bodies import MAX_BYTES
 
 MODEL = "granite-bay/two-tiers"
 NO_REVISION = "revision must be a whole number from 1 on"
@@ -205,3 +206,10 @@ def test_a_call_costs_the_same_now_and_at_the_revision_of_now_whatever_the_condi
     assert len(client.get("/api/v1/prices?q=odd").json["data"]) == len(ODD_CONDITIONS)
     for path in ("/", "/?q=odd", "/?sort=prompt", "/metrics", "/api/v1/models?limit=3"):
         assert client.get(path).status_code == 200, path
+
+
+@pytest.mark.parametrize(("length", "is_taken"), [(MAX_BYTES, True), (MAX_BYTES + 1, False)])
+def test_a_question_may_be_as_long_as_a_body_may(length: int, is_taken: bool, client: FlaskClient) -> None:
+    question = b'{"model":"nobody/nothing","usage":{}}'.ljust(length)
+    answer = client.post("/api/v1/cost", data=question)
+    assert answer.status_code == (404 if is_taken else 413)

@@ -21,6 +21,7 @@ from prices.settings import ROOT, ServerSettings
 from tests.openrouter_standin.client import Standin
 from tests.support.ports import free_port
 from tests.web.site import Site
+from tests.web.wire import kill_group
 
 
 @contextmanager
@@ -35,12 +36,12 @@ def web(folder: Path, **env: str) -> Iterator[tuple[subprocess.Popen[bytes], int
             cwd=ROOT,
             env={**os.environ, **site.env, **settings, **env},
             stderr=output,
+            start_new_session=True,
         )
         try:
             yield process, port, log
         finally:
-            process.kill()
-            process.wait()
+            kill_group(process)
 
 
 def status(port: int, path: str) -> int:

@@ -2,10 +2,12 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -25,6 +27,34 @@ class Reply:
     body: bytes
 
 
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a web process that leads a session, with its workers, which would outlive it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def read_reply(connection: socket.socket) -> Reply:
+    """Read until the server closes the connection; what it resets after its answer has been read already."""
+    whole = bytearray()
+    try:
+        while piece := connection.recv(65536):
+            whole += piece
+    except ConnectionResetError:
+        assert whole, "the connection was reset without an answer"
+    top, _, body = bytes(whole).partition(b"\r\n\r\n")
+    first, *rest = top.decode("latin-1").split("\r\n")
+    pairs = (line.partition(": ") for line in rest)
+    return Reply(int(first.split()[1]), {name.lower(): value for name, _, value in pairs}, body)
+
+
+def _target(file: Path) -> str:
+    try:
+        return str(file.readlink())
+    except OSError:  # it was closed meanwhile
+        return ""
+
+
 class Wire:
     """`python -m web` of one worker for a site, a context manager; its log is in `log`."""
 
@@ -37,7 +67,11 @@ class Wire:
     def __enter__(self) -> Self:
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "web"], cwd=ROOT, env=self._env, stderr=output
+                [sys.executable, "-m", "web"],
+                cwd=ROOT,
+                env=self._env,
+                stderr=output,
+                start_new_session=True,
             )
         deadline = time.monotonic() + 30
         while not self._is_ready():
@@ -47,8 +81,7 @@ class Wire:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._process.kill()
-        self._process.wait()
+        kill_group(self._process)
 
     def end(self) -> str:
         """End the process in order; give what it logged."""
@@ -58,10 +91,25 @@ class Wire:
 
     def resident_kib(self) -> int:
         """How much memory the worker holds."""
+        return self._told("VmRSS")
+
+    def threads(self) -> int:
+        """How many threads the worker has."""
+        return self._told("Threads")
+
+    def sockets(self) -> int:
+        """How many sockets the worker has open."""
+        files = (self._worker() / "fd").iterdir()
+        return sum(_target(file).startswith("socket:") for file in files)
+
+    def _told(self, name: str) -> int:
+        (found,) = re.findall(rf"{name}:\s+(\d+)", (self._worker() / "status").read_text())
+        return int(found)
+
+    def _worker(self) -> Path:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         (worker,) = children.split()
-        (found,) = re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{worker}/status").read_text())
-        return int(found)
+        return Path("/proc", worker)
 
     def send(self, target: str | bytes, method: str = "GET", *headers: str, seconds: float = 10) -> Reply:
         """Send one request exactly as written, and read until the server closes."""
@@ -73,11 +121,7 @@ class Wire:
         head += "".join(f"{line}\r\n" for line in (*lines, "Connection: close")).encode("latin-1")
         with socket.create_connection((HOST, self.port), timeout=seconds) as connection:
             connection.sendall(head + b"\r\n")
-            whole = b"".join(iter(lambda: connection.recv(65536), b""))
-        top, _, body = whole.partition(b"\r\n\r\n")
-        first, *rest = top.decode("latin-1").split("\r\n")
-        pairs = (line.partition(": ") for line in rest)
-        return Reply(int(first.split()[1]), {name.lower(): value for name, _, value in pairs}, body)
+            return read_reply(connection)
 
     def _is_ready(self) -> bool:
         try:

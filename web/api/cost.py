@@ -18,8 +18,8 @@ from web.api.parameters import parsed_moment
 from web.api.past import answering_revision
 from web.context import current_snapshot, web_context
 from web.questions import ask
+from web.request_bodies import MAX_BYTES
 
-MAX_BYTES = 64 * 1024
 FIELDS = ("model", "usage", "at", "revision")
 
 
