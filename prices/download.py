@@ -29,7 +29,9 @@ LONGEST_RETRY_AFTER = 1e9
 USER_AGENT = "Pricebeat/1.0 (one price-list fetch per cluster and period)"
 
 
-def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lambda _received: None) -> bytes:
+def fetch(
+    base_url: str, authorization: str | None, progress: Callable[[int], None] = lambda _received: None
+) -> bytes:
     """Get the whole body of upstream's list, unpacked, at most 128 MiB, within 60 s.
 
     While it waits, `progress` is told the bytes received so far, and may end the wait by raising; a body
@@ -37,7 +39,7 @@ def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lamb
     """
     # In a thread of its own, because no socket time-out ends an answer that drips, headers included.
     transfer = Transfer()
-    download = in_background(lambda: _download(f"{base_url}/models", key, transfer))
+    download = in_background(lambda: _download(f"{base_url}/models", authorization, transfer))
     deadline = time.monotonic() + TOTAL_SECONDS
     try:
         while not wait([download], timeout=LOOK_SECONDS).done:
@@ -45,6 +47,8 @@ def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lamb
                 raise UpstreamError(f"upstream's body was not complete within {TOTAL_SECONDS:g} s")
             progress(transfer.received)
         return download.result()
+    except requests.exceptions.InvalidURL:  # which may quote the password of a proxy
+        raise UpstreamError("upstream's address, a redirect of it or a proxy's is no address") from None
     except requests.Timeout as error:
         raise UpstreamError("upstream did not answer in time") from error
     except (requests.RequestException, HTTPError) as error:  # requests lets some of urllib3's through
@@ -53,10 +57,10 @@ def fetch(base_url: str, key: str | None, progress: Callable[[int], None] = lamb
         transfer.end()  # whoever gives up must not go on receiving beside a successor
 
 
-def _download(url: str, key: str | None, transfer: Transfer) -> bytes:
+def _download(url: str, authorization: str | None, transfer: Transfer) -> bytes:
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
+    if authorization:
+        headers["Authorization"] = authorization
     with OneHop(transfer) as session:
         for _hop in range(MAX_REDIRECTS + 1):
             with session.get(
@@ -73,7 +77,7 @@ def _download(url: str, key: str | None, transfer: Transfer) -> bytes:
 
 
 def _redirected(session: requests.Session, url: str, location: str, headers: dict[str, str]) -> str:
-    """Follow a redirect to https, or within one origin; elsewhere without the key.
+    """Follow a redirect to https, or within one origin; elsewhere without the credentials.
 
     A redirect over plain http can be anyone's on the way, and another port a service of this machine.
     """

@@ -162,7 +162,7 @@ def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) ->
     claimed.check()
     asked.progress("fetching")
     began = services.clock.monotonic()
-    body = services.fetch(settings.upstream_url, settings.upstream_key, received)
+    body = services.fetch(settings.upstream_url, settings.upstream_authorization, received)
     seconds = round(services.clock.monotonic() - began, 3)
     receipt = Received(body, fetch_seconds=seconds).receipt
     if state.learns_nothing_from(receipt.digest, receipt.at):

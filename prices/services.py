@@ -13,7 +13,7 @@ from prices.redis_client import REDIS_SECONDS, make_redis
 from prices.settings import Settings
 
 Fetch = Callable[[str, str | None, Callable[[int], None]], bytes]
-"""Gets upstream's body: base URL, key, and whom to tell the bytes received so far."""
+"""Gets upstream's body: base URL, `Authorization`, and whom to tell the bytes received so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The service's settings, read from environment variables once and handed on as one frozen value."""
 
+import base64
 import ipaddress
 import os
 from collections.abc import Callable, Mapping
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from prices.errors import SettingsError
 from prices.redis_url import with_certificates
@@ -33,7 +34,7 @@ class Settings:
     redis_url: str = field(repr=False)
     broker_url: str = field(repr=False)
     upstream_url: str = field(repr=False)
-    upstream_key: str | None = field(repr=False)
+    upstream_authorization: str | None = field(repr=False)
     refresh_interval: timedelta
     lock_ttl: timedelta
     lock_lease: timedelta
@@ -55,13 +56,13 @@ class Settings:
         ttl = _seconds(env, "PRICE_LOCK_TTL", 1800)
         if ttl < lease:
             raise SettingsError("PRICE_LOCK_TTL must not be shorter than PRICE_LOCK_LEASE")
-        upstream_url = _url(env, "OPENROUTER_BASE_URL", lambda: DEFAULT_UPSTREAM_URL, ("http", "https"))
+        upstream_url, upstream_authorization = _upstream(env)
         return cls(
             database_url=_database_url(env.get("DATABASE_URL", DEFAULT_DATABASE_URL)),
             redis_url=redis_url,
             broker_url=with_certificates("CELERY_BROKER_URL", env.get("CELERY_BROKER_URL", redis_url)),
-            upstream_url=upstream_url.rstrip("/"),
-            upstream_key=_header_text(env, "OPENROUTER_API_KEY"),
+            upstream_url=upstream_url,
+            upstream_authorization=upstream_authorization,
             refresh_interval=_interval(env, upstream_url),
             lock_ttl=ttl,
             lock_lease=lease,
@@ -126,6 +127,25 @@ def _url(env: Mapping[str, str], name: str, default: Callable[[], str], schemes:
     if not usable:
         raise SettingsError(f"{name} is no address: write special characters in it as %XX")
     return url
+
+
+def _upstream(env: Mapping[str, str]) -> tuple[str, str | None]:
+    """Give upstream's address, and what is sent there as `Authorization`.
+
+    Credentials in the address are sent as Basic (RFC 7617), in the place of the key, and stand nowhere else:
+    the address names in the stash where a body came from.
+    """
+    url = urlsplit(_url(env, "OPENROUTER_BASE_URL", lambda: DEFAULT_UPSTREAM_URL, ("http", "https")))
+    if url.query or url.fragment:
+        raise SettingsError("OPENROUTER_BASE_URL must have no query and no fragment")
+    key = _header_text(env, "OPENROUTER_API_KEY")
+    credentials, _at, host = url.netloc.rpartition("@")
+    base_url = urlunsplit((url.scheme, host, url.path.rstrip("/"), "", ""))
+    if not credentials:
+        return base_url, f"Bearer {key}" if key else None
+    user, _colon, password = credentials.partition(":")
+    pair = f"{unquote(user)}:{unquote(password)}".encode(errors="surrogateescape")
+    return base_url, f"Basic {base64.b64encode(pair).decode()}"
 
 
 def _header_text(env: Mapping[str, str], name: str) -> str | None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from prices import download
 from prices.download import fetch
-from prices.errors import ClaimLostError, UpstreamError
+from prices.errors import ClaimLostError, UpstreamError, in_full
 from prices.openrouter import parse
 from tests.openrouter_standin.client import Standin
 from tests.prices.tiny_server import TinyServer
@@ -61,7 +61,7 @@ def moved_to(url: str) -> bytes:
 def test_the_key_goes_into_the_header(standin: Standin) -> None:
     seen: list[bytes] = []
     with asked(repeat(whole_answer(b"{}")), seen) as server:
-        fetch(f"http://127.0.0.1:{server.port}", KEY)
+        fetch(f"http://127.0.0.1:{server.port}", f"Bearer {KEY}")
     assert f"Authorization: Bearer {KEY}\r\n".encode() in seen[0]
 
 
@@ -169,6 +169,20 @@ def test_no_error_shows_the_key(fault: dict[str, Any], standin: Standin) -> None
     while error is not None:
         assert KEY not in str(error) + repr(error)
         error = error.__cause__
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://u:{}@127.0.0.1:1", "http://u:{}@127.0.0.1:x", "http://u:{}/x@127.0.0.1:1", "u:{}@[::1"]
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_error_shows_the_password_of_a_proxy(
+    proxy: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, proxy.format(KEY))
+    with pytest.raises(UpstreamError) as refused:
+        fetch(f"{scheme}://openrouter.invalid", None)
+    assert KEY not in in_full(refused.value)
 
 
 def test_a_host_that_cannot_be_reached_is_an_upstream_error() -> None:

@@ -276,6 +276,38 @@ def crash_before_commit(services: Services, monkeypatch: pytest.MonkeyPatch, com
             refresh_prices(services, worker="w1")
 
 
+def test_credentials_in_the_base_address_are_sent_and_kept_nowhere(
+    settings: Settings,
+    make_services: Callable[[Settings], Services],
+    standin: Standin,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with_credentials = standin.base_url.replace("://", "://user:hunter2@")
+    told = Settings.from_env({"OPENROUTER_BASE_URL": with_credentials})
+    services = make_services(
+        replace(
+            settings,
+            upstream_url=told.upstream_url,
+            upstream_authorization=told.upstream_authorization,
+        )
+    )
+    crash_before_commit(services, monkeypatch)
+
+    (asked,) = standin.requests()["log"]
+    assert asked["headers"]["authorization"] is True
+    with reading(services.engine) as connection:
+        sources = list(connection.scalars(select(received_bodies.c.source)))
+    assert sources == [standin.base_url]
+    stashed = services.redis.get(PAYLOAD_KEY)
+    assert isinstance(stashed, bytes)
+    assert standin.base_url.encode() in stashed
+    assert b"hunter2" not in stashed
+    assert refresh_prices(services, worker="test").outcome == "refreshed"
+    assert standin.requests()["received"] == 1
+    assert "hunter2" not in "".join(capsys.readouterr())
+
+
 @pytest.mark.parametrize("gone", ["Redis emptied", "Redis away", "database emptied"])
 def test_a_received_body_is_used_whichever_store_kept_it(
     gone: str, services: Services, standin: Standin, monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,6 @@
 """Settings: each is read once, refused by its name, and no secret is shown."""
 
+import base64
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_without_any_variable_everything_has_its_default() -> None:
     assert read.database_url.endswith("/var/pricebeat.sqlite3")
     assert read.redis_url == read.broker_url == "redis://localhost:6379/0"
     assert read.upstream_url == "https://openrouter.ai/api/v1"
-    assert read.upstream_key is None
+    assert read.upstream_authorization is None
     assert read.refresh_interval == timedelta(hours=3)
     assert (read.lock_ttl, read.lock_lease) == (timedelta(seconds=1800), timedelta(seconds=60))
     assert (read.markup, read.log_format) == (Decimal(1), "console")
@@ -66,6 +67,31 @@ def test_the_last_slash_of_the_base_address_does_not_matter() -> None:
     assert Settings.from_env({"OPENROUTER_BASE_URL": "http://x/api/v1/"}).upstream_url == "http://x/api/v1"
 
 
+@pytest.mark.parametrize(
+    ("credentials", "pair"),
+    [
+        (f"user:{SECRET}", f"user:{SECRET}"),
+        (f"user:a%2Fb%40c:{SECRET}%C3%A9", f"user:a/b@c:{SECRET}é"),
+        (SECRET, f"{SECRET}:"),
+        (f":{SECRET}", f":{SECRET}"),
+    ],
+)
+@pytest.mark.parametrize("key", ["", "sk-or-key"])
+def test_credentials_in_the_base_address_are_sent_as_basic_and_stand_nowhere_else(
+    credentials: str, pair: str, key: str
+) -> None:
+    env = {"OPENROUTER_BASE_URL": f"https://{credentials}@h:8443/api/v1/", "OPENROUTER_API_KEY": key}
+    read = Settings.from_env(env)
+    assert read.upstream_url == "https://h:8443/api/v1"
+    assert read.upstream_authorization == f"Basic {base64.b64encode(pair.encode()).decode()}"
+    assert SECRET not in repr(read)
+
+
+def test_bytes_that_are_no_utf8_in_credentials_are_sent_as_they_are() -> None:
+    read = Settings.from_env({"OPENROUTER_BASE_URL": "https://u:\udcff@h"})
+    assert read.upstream_authorization == f"Basic {base64.b64encode(bytes((117, 58, 255))).decode()}"
+
+
 def test_values_are_read_in_their_units() -> None:
     read = Settings.from_env(
         {
@@ -81,7 +107,8 @@ def test_values_are_read_in_their_units() -> None:
     assert read.refresh_interval == timedelta(minutes=30)
     assert read.database_url == "postgresql+psycopg://h/db"
     assert (read.lock_ttl, read.lock_lease) == (timedelta(seconds=90), timedelta(seconds=1.5))
-    assert (str(read.markup), read.log_format, read.upstream_key) == ("1.20", "json", SECRET)
+    assert (str(read.markup), read.log_format) == ("1.20", "json")
+    assert read.upstream_authorization == f"Bearer {SECRET}"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +150,16 @@ def test_a_lock_may_last_exactly_as_long_as_its_lease() -> None:
 WRONG = {
     "DATABASE_URL": ["mysql://h/db", "nonsense", "sqlite", "postgres://h:port/db"],
     "REDIS_URL": ["http://h", "localhost:6379", "redis://[::1"],
-    "OPENROUTER_BASE_URL": ["ftp://h", "openrouter.ai", "https://", "https://["],
+    "OPENROUTER_BASE_URL": [
+        "ftp://h",
+        "openrouter.ai",
+        "https://",
+        "https://[",
+        f"https://h/api/v1?key={SECRET}",
+        f"https://u:p@h/api/v1#{SECRET}",
+        f"https://u:{SECRET}#p@h",
+        f"https://u:{SECRET}/p@h",
+    ],
     "OPENROUTER_API_KEY": [f"{SECRET}\nX: y", f"{SECRET}é", f"{SECRET}\x7f"],
     "PRICE_REFRESH_HOURS": ["0", "-1", "three", "nan", "inf", "745", "1e999"],
     "PRICE_LOCK_TTL": ["0", "x", "86401", "59"],
