@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from prices.background import in_background
 from prices.errors import UpstreamError, one_line
+from prices.pages import Pages
 from prices.transfer import OneHop, Transfer
 
 CONNECT_SECONDS = 5.0
@@ -34,8 +35,9 @@ def fetch(
 ) -> bytes:
     """Get the whole body of upstream's list, unpacked, at most 128 MiB, within 60 s.
 
-    While it waits, `progress` is told the bytes received so far, and may end the wait by raising; a body
-    that is whole is given, whatever it would say. Raises UpstreamError with the reason.
+    A list that upstream sends in pages is one body, put together of all of them. While it waits, `progress`
+    is told the bytes received so far, and may end the wait by raising; a body that is whole is given,
+    whatever it would say. Raises UpstreamError with the reason.
     """
     # In a thread of its own, because no socket time-out ends an answer that drips, headers included.
     transfer = Transfer()
@@ -61,18 +63,29 @@ def _download(url: str, authorization: str | None, transfer: Transfer) -> bytes:
     headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
     if authorization:
         headers["Authorization"] = authorization
+    pages, following = Pages(), url
     with OneHop(transfer) as session:
-        for _hop in range(MAX_REDIRECTS + 1):
-            with session.get(
-                url,
-                headers=headers,
-                stream=True,
-                allow_redirects=False,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-            ) as response:
-                if not response.is_redirect:
-                    return _whole_body(response, transfer)
-                url = _redirected(session, url, response.headers["location"], headers)
+        while following:
+            address, body = _answer(session, following, headers, transfer)
+            following = pages.add(address, body) or ""
+    return pages.whole()
+
+
+def _answer(
+    session: requests.Session, url: str, headers: dict[str, str], transfer: Transfer
+) -> tuple[str, bytes]:
+    """Get one body, over redirects; tell the address that gave it."""
+    for _hop in range(MAX_REDIRECTS + 1):
+        with session.get(
+            url,
+            headers=headers,
+            stream=True,
+            allow_redirects=False,
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+        ) as response:
+            if not response.is_redirect:
+                return url, _whole_body(response, transfer)
+            url = _redirected(session, url, response.headers["location"], headers)
     raise UpstreamError(f"upstream redirected more than {MAX_REDIRECTS} times")
 
 
@@ -102,8 +115,8 @@ def _whole_body(response: requests.Response, transfer: Transfer) -> bytes:
     body = bytearray()
     for chunk in response.iter_content(64 * 1024):
         body += chunk
-        transfer.received = len(body)
-        if len(body) > MAX_BYTES:
+        transfer.received += len(chunk)  # of all pages together
+        if transfer.received > MAX_BYTES:
             raise _too_large()
     return bytes(body)
 

@@ -5,7 +5,6 @@ https://openrouter.ai/docs/api-reference/models/get-models. Each model's JSON is
 that fields we do not know are passed on.
 """
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -14,6 +13,7 @@ from typing import Any
 import msgspec
 
 from prices.errors import PriceError, UpstreamError, one_line
+from prices.pages import without_half_characters
 from prices.schedule import PriceSchedule
 
 MAX_ID = 255
@@ -66,11 +66,6 @@ class _Row(msgspec.Struct):
 
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
-# JSON may carry half a surrogate pair (JavaScript cuts texts so), which msgspec refuses for the whole body.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u[dD][c-fC-F][0-9a-fA-F]{2}|(.))",
-    re.DOTALL,
-)
 
 
 class _Named(msgspec.Struct):
@@ -91,10 +86,8 @@ def parse(body: bytes) -> OpenRouterList:
     """
     if len(body) > MAX_VALUES and body.count(b",") > MAX_VALUES:
         raise UpstreamError(f"upstream's body has more than {MAX_VALUES:,} values")
-    if re.search(rb"\\u[dD][89a-fA-F]", body):
-        body = _ESCAPE.sub(lambda found: found[0] if found[1] or found[2] else rb"\ufffd", body)
     try:
-        fields = _decode_envelope(body)
+        fields = _decode_envelope(without_half_characters(body))
         data = fields.pop("data", None)
         items = _decode_items(data) if data is not None else None
         envelope = {name: msgspec.json.decode(raw) for name, raw in fields.items()}

@@ -65,6 +65,8 @@ def _reply(answer: Answer, listed: bytes, query: dict[str, str]) -> Reply:
         return Reply(answer.status, b"")
     if answer.status != 200:
         return error(answer.status, _phrase(answer.status))
+    if answer.page_size is not None:
+        query = {"offset": "0", "limit": str(answer.page_size)} | query
     return _page(_altered(listed, answer), query)
 
 

@@ -1,0 +1,106 @@
+"""Upstream's list in pages, put together as one body in upstream's own shape. Pure.
+
+Since July 2026 upstream sends `total_count` and `links.next`. The link is null for a whole list, and leads to
+the next page where upstream sends the list in parts.
+"""
+
+import re
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from prices.errors import UpstreamError, one_line
+
+MAX_PAGES = 200
+"""As many as 100,000 models take at upstream's default of 500 a page."""
+
+_HAS_HALVES = re.compile(rb"\\u[dD][89a-fA-F]").search
+_HAS_LINK = re.compile(rb'"next"\s*:\s*"').search
+# JSON may carry half a surrogate pair (JavaScript cuts texts so), which msgspec refuses for the whole body.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u[dD][c-fC-F][0-9a-fA-F]{2}|(.))",
+    re.DOTALL,
+)
+_decode_page = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_links = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Pages:
+    """Takes pages in their order. A list of one page stays byte for byte as it came."""
+
+    def __init__(self) -> None:
+        self._addresses: set[str] = set()
+        self._first: bytes | None = None
+        self._envelope: dict[str, msgspec.Raw] = {}
+        self._rows: list[msgspec.Raw] = []
+
+    def add(self, address: str, body: bytes) -> str | None:
+        """Take the page that an address gave; give the address of the next one, None after the last.
+
+        Raises UpstreamError for a link to another origin or to a page that was read, a page without models,
+        a later page that is no list, and too many pages. A first page that is none is left to who reads it.
+        """
+        self._addresses.add(address)
+        if self._first is None:
+            self._first = body
+            if not _HAS_LINK(body):
+                return None
+        try:
+            envelope = _decode_page(without_half_characters(body))
+            rows = _decode_rows(envelope.pop("data", msgspec.Raw(b"null")))
+            link = _decode_links(envelope.get("links", msgspec.Raw(b"{}"))).get("next")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if len(self._addresses) == 1:
+                return None
+            raise UpstreamError(f"page {len(self._addresses)} is no price list: {one_line(error)}") from error
+        self._envelope = self._envelope or envelope
+        self._rows += rows
+        if link is None:
+            return None
+        return self._following(address, link, rows)
+
+    def whole(self) -> bytes:
+        """Give the list as one body. Raises UpstreamError where it has not as many models as upstream says."""
+        if len(self._addresses) <= 1:
+            return self._first or b""
+        total = self._envelope.get("total_count")
+        if total is not None and bytes(total) != b"%d" % len(self._rows):
+            told = bytes(total)[:20].decode(errors="replace")
+            raise UpstreamError(f"upstream's pages hold {len(self._rows)} models, and its total is {told}")
+        links = _decode_links(self._envelope.get("links", msgspec.Raw(b"{}"))) | {"next": None}
+        return msgspec.json.encode({"data": self._rows, **self._envelope, "links": links})
+
+    def _following(self, address: str, link: object, rows: list[msgspec.Raw]) -> str:
+        if not isinstance(link, str):
+            raise UpstreamError("upstream's link to the next page is no text")
+        if not rows:
+            raise UpstreamError("upstream sent a page without models that links to another")
+        try:
+            following = urljoin(address, link)
+            is_elsewhere = _origin(following) != _origin(address)
+        except ValueError as error:
+            raise UpstreamError(
+                f"upstream's link to the next page is no address: {one_line(error)}"
+            ) from error
+        if is_elsewhere:
+            raise UpstreamError("upstream's link to the next page leads to another address")
+        if following in self._addresses:
+            raise UpstreamError("upstream's pages lead back to one that was read")
+        if len(self._addresses) >= MAX_PAGES:
+            raise UpstreamError(f"upstream's list has more than {MAX_PAGES} pages")
+        return following
+
+
+def without_half_characters(body: bytes) -> bytes:
+    """Put the replacement character in the place of each half of a surrogate pair."""
+    if not _HAS_HALVES(body):
+        return body
+    return _ESCAPE.sub(lambda found: found[0] if found[1] or found[2] else rb"\ufffd", body)
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None, str | None]:
+    parts = urlsplit(address)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or default, parts.username
