@@ -25,18 +25,20 @@ def in_background(act: Callable[[], T]) -> Future[T]:
     Where no thread can be started the answer is that error: whoever waits has one place to look at.
     """
     future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(act())
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits, whatever it is
-            future.set_exception(error)
-
     try:
-        threading.Thread(target=run, name="background", daemon=True).start()
+        threading.Thread(target=_answer, args=(future, act), name="background", daemon=True).start()
     except RuntimeError as error:
         future.set_exception(OverloadedError(f"no thread can be started ({error})"))
     return future
+
+
+def _answer(future: Future[T], act: Callable[[], T]) -> None:
+    try:
+        future.set_result(act())
+    except BaseException as error:  # noqa: BLE001 - handed to whoever waits, whatever it is
+        future.set_exception(error)
+    finally:
+        del future  # the error's traceback holds this frame, and with it all that the asker holds
 
 
 class Question(Generic[T]):

@@ -57,6 +57,7 @@ def fetch(
         raise UpstreamError(f"upstream could not be read ({type(error).__name__})") from error
     finally:
         transfer.end()  # whoever gives up must not go on receiving beside a successor
+        del download  # its error's traceback holds this frame, and with it all that the run holds
 
 
 def _download(url: str, authorization: str | None, transfer: Transfer) -> bytes:

@@ -4,6 +4,8 @@ The doors translate them once: to a problem body, to a failed task, to an exit s
 said, with hosts and ports, stays the cause: for logs and operators, not for bodies.
 """
 
+import traceback
+
 
 def one_line(error: BaseException) -> str:
     """Say what an error says, on one line of at most 300 characters."""
@@ -14,6 +16,17 @@ def in_full(error: BaseException) -> str:
     """Say it with its cause, for those who may know hosts and ports."""
     cause = error.__cause__
     return one_line(error) if cause is None else f"{one_line(error)}: {one_line(cause)}"
+
+
+def let_go_of_frames(error: BaseException | None) -> None:
+    """Empty the frames that have ended and that an error, or what it came from, came through.
+
+    A library that keeps an error in a cycle, as redis-py does with that of a refused connection, keeps the
+    frames above it too, with all that a run holds, until the next full collection.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 class PricesError(Exception):

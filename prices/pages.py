@@ -62,7 +62,7 @@ class Pages:
         return self._following(address, link, rows)
 
     def whole(self) -> bytes:
-        """Give the list as one body. Raises UpstreamError where it has not as many models as upstream says."""
+        """Give the list as one body. Raises UpstreamError where upstream says another number of models."""
         if len(self._addresses) <= 1:
             return self._first or b""
         total = self._envelope.get("total_count")

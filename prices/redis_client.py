@@ -7,7 +7,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from prices.errors import RedisUnavailableError
+from prices.errors import RedisUnavailableError, let_go_of_frames
 
 # The number at the end of a key is the version of what stands under it. The lock and the stash
 # keep their bare names: operators look for them, and a token or a body has no version.
@@ -49,4 +49,5 @@ class redis_errors:  # noqa: N801 - used as the function that `contextmanager` w
 
     def __exit__(self, _kind: object, error: BaseException | None, _at: object) -> None:
         if isinstance(error, RedisError | OSError):
+            let_go_of_frames(error)
             raise RedisUnavailableError(f"Redis failed ({type(error).__name__})") from error
