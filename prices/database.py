@@ -17,10 +17,16 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from prices.bounds import Limits
+from prices.brief_pool import BriefPool, close_when_old
 from prices.column_types import UtcDateTime
-from prices.errors import DatabaseUnavailableError, SchemaBehindError
+from prices.errors import DatabaseFullError, DatabaseUnavailableError, SchemaBehindError
+from prices.turns import Patient, Turns
 
 LIMITS: Final = Limits()
+MOST_CONNECTIONS: Final = 4
+"""How many connections to PostgreSQL a process may have at once."""
+KEPT_CONNECTIONS: Final = 2
+"""How many of them may be idle, for some seconds."""
 _READS: Final[dict[str, dict[str, Any]]] = {
     "sqlite": {"pricebeat_writes": False},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
@@ -47,8 +53,14 @@ def _postgresql_clock(_clock: DatabaseClock, _compiler: Any, **_options: Any) ->
 _NOW = select(DatabaseClock())
 
 
-def make_engine(url: str, *, process: str = "command", limits: Limits = LIMITS) -> Engine:
-    """Make an engine that connects when first used, for a kind of `process`; every wait has a bound."""
+def make_engine(
+    url: str, *, process: str = "command", limits: Limits = LIMITS, turns: Turns | None = None
+) -> Engine:
+    """Make an engine that connects when first used, for a kind of `process`; every wait has a bound.
+
+    `turns` is how the process opens connections to PostgreSQL: unless given, it tries again for a while where
+    there are no more.
+    """
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": limits.lock}, pool_timeout=limits.connect)
         event.listen(engine, "connect", _prepare_sqlite)
@@ -56,14 +68,19 @@ def make_engine(url: str, *, process: str = "command", limits: Limits = LIMITS) 
         return engine
     from prices import postgres  # not above: it loads psycopg, which takes its time and is nothing to SQLite
 
+    turns = turns or Patient()
     engine = create_engine(
         url,
         connect_args=postgres.arguments(process, limits),
-        pool_size=4,
+        poolclass=BriefPool,
+        pool_size=KEPT_CONNECTIONS,
+        max_overflow=MOST_CONNECTIONS - KEPT_CONNECTIONS,
         pool_timeout=limits.connect,
+        pool_recycle=turns.keeps_seconds,
         pool_pre_ping=True,
     )
-    postgres.bound(engine, limits)
+    postgres.bound(engine, limits, turns)
+    close_when_old(engine)
     return engine
 
 
@@ -100,7 +117,7 @@ def _translated() -> Iterator[None]:
     except IntegrityError:
         raise
     except PoolTimeoutError as error:
-        raise DatabaseUnavailableError("every connection to the database is in use") from error
+        raise DatabaseFullError("every connection to the database is in use") from error
     except DBAPIError as error:
         if _says_table_missing(error):
             raise SchemaBehindError("the tables are missing: run python deploy_migrations.py") from error

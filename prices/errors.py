@@ -60,6 +60,10 @@ class DatabaseUnavailableError(PricesError):
     """The database did not answer, or not in time."""
 
 
+class DatabaseFullError(DatabaseUnavailableError):
+    """The database is well, but allows no more connections, or this process has all it may have in use."""
+
+
 class SchemaBehindError(PricesError):
     """The database's tables are not those of this version: the release step has not run."""
 

@@ -9,8 +9,9 @@ from sqlalchemy import Engine
 
 from prices import queries
 from prices.background import Question
+from prices.bounds import within
 from prices.database import reading
-from prices.errors import PricesError, one_line
+from prices.errors import DatabaseFullError, OverloadedError, PricesError, one_line
 from prices.freshness import is_fresh
 from prices.lease import read_holder
 from prices.liveness import who_lives
@@ -19,6 +20,9 @@ from prices.services import Services
 
 CHECK_SECONDS: Final = 1.0
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
+PARTS: Final = ("database", "redis", "worker", "beat", "prices")
+OK, DOWN, FULL = "ok", "down", "full"
+"""How a part is; `full` is a database that is well and allows no more connections."""
 
 
 class HealthReporter:
@@ -51,26 +55,35 @@ class HealthReporter:
 
 def _answer(future: "Future[dict[str, Any]]") -> dict[str, Any]:
     if not future.done():
-        return {"status": "down", "reason": f"no answer within {CHECK_SECONDS:g} s"}
-    return dict(future.result())
+        return {"status": DOWN, "reason": f"no answer within {CHECK_SECONDS:g} s"}
+    try:
+        return dict(future.result())
+    except OverloadedError as error:
+        return {"status": "unknown", "reason": one_line(error)}
 
 
 def overall(parts: dict[str, dict[str, Any]]) -> str:
-    """Say how the whole is from how its parts are."""
-    if parts["database"]["status"] != "ok":
+    """Say how the whole is from how its parts are.
+
+    A database that allows no more connections is degraded, not unhealthy: a balancer that took instances away
+    for that would press upon the others.
+    """
+    if parts["database"]["status"] == DOWN:
         return UNHEALTHY
-    return HEALTHY if all(part["status"] == "ok" for part in parts.values()) else DEGRADED
+    return HEALTHY if all(part["status"] == OK for part in parts.values()) else DEGRADED
 
 
 def check_database(engine: Engine, interval: timedelta) -> dict[str, Any]:
     """Check that the database answers and has this version's tables; tell what it knows of the prices."""
     try:
-        with reading(engine) as connection:
+        with within(0.8 * CHECK_SECONDS), reading(engine) as connection:
             queries.require_schema(connection)
             state = queries.catalogue_state(connection)
             run = queries.last_run(connection)
+    except DatabaseFullError as error:
+        return {"status": FULL, "reason": one_line(error)}
     except PricesError as error:
-        return {"status": "down", "reason": one_line(error)}
+        return {"status": DOWN, "reason": one_line(error)}
     return {
         "status": "ok",
         "prices": _prices(state, queries.describe_run(run) if run else None, interval),

@@ -14,6 +14,8 @@ from psycopg.abc import PQGen
 from sqlalchemy import Connection, Engine, event
 
 from prices.bounds import Limits, seconds_left
+from prices.brief_pool import BRIEF
+from prices.turns import Turns
 
 T = TypeVar("T")
 
@@ -73,16 +75,17 @@ def _unless_silent(gen: PQGen[T], silence_seconds: float) -> PQGen[T]:
             raise DatabaseSilentError("no answer came in time")
 
 
-def bound(engine: Engine, limits: Limits) -> None:
-    """Let an engine's connections keep limits, the server's and this side's."""
+def bound(engine: Engine, limits: Limits, turns: Turns) -> None:
+    """Let an engine open connections in turn, and let these keep limits, the server's and this side's."""
     set_limits = _sql(limits)
 
     def connect(_dialect: object, _record: object, args: Any, parameters: Any) -> BoundedConnection:
-        connection = BoundedConnection.connect(*args, **parameters)
+        connection = turns.open(lambda: BoundedConnection.connect(*args, **parameters))
         connection.silence_seconds = limits.statement + SILENCE_SECONDS
         return connection
 
     def begin(connection: Connection) -> None:
+        connection.info[BRIEF] = connection.get_execution_options().get("pricebeat_brief", False)
         connection.exec_driver_sql(set_limits)
 
     event.listen(engine, "do_connect", connect)

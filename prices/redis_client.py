@@ -18,6 +18,9 @@ SNAPSHOT_KEY: Final = "cluster:price_snapshot:1"
 REFILL_KEY: Final = "cluster:price_refill:1"
 BEAT_LEADER_KEY: Final = "cluster:beat_leader:1"
 BEAT_SENT_KEY: Final = "cluster:beat_sent:1"
+ROOM_KEY: Final = "cluster:database_room:1"
+REPORT_KEY: Final = "cluster:health_report:1"
+REPORT_TURN_KEY: Final = "cluster:health_turn:1"
 HEARTBEAT_KEY: Final = "cluster:heartbeat:1:{kind}"
 
 REDIS_SECONDS: Final = 1.0

@@ -1,16 +1,23 @@
 """What a process needs to do its work: settings, an engine and a Redis client, none connected yet."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
 
 from redis import Redis
 from sqlalchemy import Engine
 
 from prices import download
+from prices.bounds import Limits
 from prices.clock import Clock, SystemClock
 from prices.database import make_engine
-from prices.redis_client import REDIS_SECONDS, make_redis
+from prices.redis_client import make_redis
+from prices.room import ask_for_room, is_room_wanted
 from prices.settings import Settings
+from prices.turns import Patient, Yielding
+
+WEB_LIMITS: Final = Limits(statement=5)
 
 Fetch = Callable[[str, str | None, Callable[[int], None]], bytes]
 """Gets upstream's body: base URL, `Authorization`, and whom to tell the bytes received so far."""
@@ -27,11 +34,28 @@ class Services:
     fetch: Fetch = download.fetch
 
     @classmethod
-    def make(cls, settings: Settings | None = None, *, redis_seconds: float = REDIS_SECONDS) -> "Services":
-        """Make the clients for `settings`, the environment's unless given.
-
-        `redis_seconds` is how long one question to Redis may take.
-        """
+    def make(cls, settings: Settings | None = None, *, process: str = "command") -> "Services":
+        """Make the clients of a kind of `process` for `settings`, the environment's unless given."""
         settings = settings or Settings.from_env()
-        redis = make_redis(settings.redis_url, seconds=redis_seconds)
-        return cls(settings, make_engine(settings.database_url), redis)
+        redis = make_redis(settings.redis_url)
+        turns = Patient(partial(ask_for_room, redis))
+        return cls(settings, make_engine(settings.database_url, process=process, turns=turns), redis)
+
+    @classmethod
+    def make_for_web(cls, settings: Settings, redis: Redis) -> "Services":
+        """Make the clients of a web process around the Redis client that it has.
+
+        It keeps a connection to the database for seconds only, and makes way for those who refresh.
+        """
+        turns = Yielding(partial(is_room_wanted, redis))
+        engine = make_engine(settings.database_url, process="web", limits=WEB_LIMITS, turns=turns)
+        return cls(settings, engine, redis)
+
+    def looking_in(self) -> "Services":
+        """Give the same for who looks at the database now and then: no connection is kept after it."""
+        return replace(self, engine=self.engine.execution_options(pricebeat_brief=True))
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self.engine.dispose()
+        self.redis.close()

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; give its exit status. What went wrong is one line on stderr."""
     options = _parser().parse_args(arguments)
     try:
-        services = Services.make()
+        services = Services.make(process=options.command)
     except PricesError as error:
         print(f"tasks: {error}", file=sys.stderr)
         return commands.UNUSABLE

@@ -15,7 +15,7 @@ from tasks.retries import MAX_RETRIES, countdown
 @cache
 def services() -> Services:
     """Make this process's clients when its first task comes: after the pool has forked."""
-    return Services.make()
+    return Services.make(process="worker")
 
 
 @shared_task(name="refresh_prices", bind=True, max_retries=MAX_RETRIES, throws=(PricesError,))

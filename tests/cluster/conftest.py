@@ -17,13 +17,13 @@ from pytest_celery import (
     RedisTestBackend,
     RedisTestBroker,
 )
-from sqlalchemy import create_engine, text
 
 import deploy_migrations
 from local.guardian import Guardian
 from tests.cluster.cluster import Cluster, close, prepare
 from tests.cluster.matrix import FaultRow
 from tests.openrouter_standin.client import Standin
+from tests.postgres import make_postgres_database
 
 OpenCluster = Callable[..., AbstractContextManager[Cluster]]
 Record = Callable[[FaultRow], None]
@@ -66,15 +66,6 @@ def make_database(
         return url
 
     return make
-
-
-def make_postgres_database(server: str, name: str) -> str:
-    """Make an empty database on a PostgreSQL server."""
-    admin = create_engine(server.replace("postgresql", "postgresql+psycopg", 1), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    return server.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,12 @@
 """Behind PgBouncer, which lends a connection for a transaction, all works and nothing is left on it."""
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 import deploy_migrations
 from prices import history
@@ -18,22 +18,17 @@ from prices.services import Services
 from prices.settings import Settings
 from tests.openrouter_standin.client import Standin
 from tests.pgbouncer import PROGRAM, pgbouncer
+from tests.postgres import make_postgres_database
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no PgBouncer on this machine")
 CONNECTIONS = 2
-_numbers = count()
 
 
 @pytest.fixture(scope="module")
 def server(postgres_url: str) -> Iterator[str]:
     """The address of an empty database, behind PgBouncer."""
-    name = f"behind_pgbouncer_{next(_numbers)}"
-    admin = create_engine(
-        postgres_url.replace("postgresql", "postgresql+psycopg", 1), isolation_level="AUTOCOMMIT"
-    )
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
+    name = f"behind_pgbouncer_{os.getpid()}"
+    make_postgres_database(postgres_url, name)
     with pgbouncer(postgres_url, connections=CONNECTIONS) as url:
         yield url.replace("/postgres", f"/{name}")
 

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from local.redis_server import RedisServer
 from prices.database import make_engine, writing
+from prices.errors import DatabaseFullError
 from tests.openrouter_standin.client import Standin
 from tests.support.ports import free_port
 from tests.web.site import Site
@@ -115,20 +116,55 @@ def test_outside_an_application_the_function_tells_of_the_environments_stores(
     assert get_health_check_data()["prices"]["revision"] == 1
 
 
-def test_probes_share_a_report_for_a_second(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = site.client()
+def test_probes_share_a_report_for_a_second(
+    site: Site, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = site.client(REDIS_URL=redis.url)
     made: list[int] = []
 
-    def report(_services: object) -> dict[str, Any]:
+    def report(_reporter: object) -> dict[str, Any]:
         made.append(1)
         return {"status": "healthy", "number": len(made)}
 
     now = 1000.0
-    monkeypatch.setattr("prices.health.HealthReporter.report", report)
+    monkeypatch.setattr("prices.shared_report.SharedReporter.report", report)
     monkeypatch.setattr("web.context.time.monotonic", lambda: now)
     assert [status(client, "/health")[1]["number"] for _ in range(3)] == [1, 1, 1]
     now += 1
     assert status(client, "/health")[1]["number"] == 2
+
+
+def test_instances_share_a_report_and_each_tells_what_it_serves_itself(
+    site: Site, redis: RedisServer
+) -> None:
+    site.env["REDIS_URL"] = redis.url
+    site.refresh()
+    one, two = site.client(), site.client()
+    first = status(one, "/health")[1]
+    site.refresh(force=True)
+    second = status(two, "/health")[1]
+    assert second["at"] == first["at"]
+    assert second["prices"]["last_run"]["run_id"] == first["prices"]["last_run"]["run_id"] == 1
+    assert first["instance"].keys() == {"status", "revision", "age_seconds"}
+    assert second["instance"]["age_seconds"] < first["instance"]["age_seconds"]
+
+
+def test_an_instance_that_can_serve_nothing_says_so_in_the_report(site: Site) -> None:
+    told = status(site.client(DATABASE_URL=NOWHERE), "/health")[1]["instance"]
+    assert told["status"] == "down"
+    assert "hunter2" not in repr(told)
+
+
+def test_a_database_that_allows_no_more_connections_is_degraded_and_no_instance_is_drained_for_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_given: object) -> None:
+        raise DatabaseFullError("the database allows no more connections at the moment")
+
+    client = site.client()
+    monkeypatch.setattr("prices.queries.require_schema", refuse)
+    code, told = status(client, "/health")
+    assert (code, told["status"], told["database"]["status"]) == (200, "degraded", "full")
 
 
 def test_nothing_is_asked_of_upstream_by_any_of_them(site: Site, page_upstream: Standin) -> None:
