@@ -4,6 +4,7 @@ The revision is asked for at most once a second and by one thread at a time; eve
 from memory meanwhile. Without Redis and database the copy in memory serves on, its age told.
 """
 
+import random
 import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -34,6 +35,8 @@ FIRST_SECONDS: Final = 0.7
 """How long a request waits when there is no copy yet."""
 BREAKER_SECONDS: Final = 5.0
 """How long Redis is left alone after it failed."""
+DATABASE_SECONDS: Final = (2.0, 4.0)
+"""How often the database is asked meanwhile; by chance within these, so that many do not ask at once."""
 
 
 class Snapshot:
@@ -130,6 +133,7 @@ class SnapshotReader:
         self._asked_at: float | None = None
         self._failure: PricesError | None = None
         self._redis_closed_until = 0.0
+        self._database_closed_until = 0.0
 
     def current(self) -> Snapshot:
         """Give the snapshot to serve from; wait shortly for news, longer only with nothing in memory.
@@ -164,6 +168,9 @@ class SnapshotReader:
             except RedisUnavailableError as error:
                 self._redis_closed_until = self._clock() + BREAKER_SECONDS
                 log.warning("Redis is out of reach, serving from the database", reason=in_full(error))
+        if known is not None and self._clock() < self._database_closed_until:
+            return known
+        self._database_closed_until = self._clock() + random.uniform(*DATABASE_SECONDS)
         try:
             return self._from_database(known)
         except (DatabaseUnavailableError, SchemaBehindError) as error:

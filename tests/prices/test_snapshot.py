@@ -24,7 +24,7 @@ from prices.publisher import publish_current
 from prices.redis_client import SNAPSHOT_KEY, make_redis
 from prices.services import Services
 from prices.settings import Settings
-from prices.snapshot import BREAKER_SECONDS, SnapshotReader
+from prices.snapshot import BREAKER_SECONDS, DATABASE_SECONDS, SnapshotReader
 from tests.prices.commands import commands_of
 from tests.prices.ledger import fill
 from tests.prices.lists import model
@@ -191,7 +191,7 @@ def test_a_confirmation_moves_the_age_and_keeps_the_bodies(stores: Services, wat
     assert later.documents is documents
 
 
-def test_without_redis_the_database_answers_and_redis_is_left_alone_a_while(
+def test_without_redis_the_database_answers_now_and_then_and_redis_is_left_alone_a_while(
     stores: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(stores.engine, model("a/one"))
@@ -199,8 +199,10 @@ def test_without_redis_the_database_answers_and_redis_is_left_alone_a_while(
     assert watched.ids() == ["a/one"]
     assert (watched.asked, watched.from_database) == (1, 1)
     fill(stores.engine, model("a/two"))
-    assert watched.ids() == ["a/two"]
-    assert watched.asked == 1
+    assert watched.ids(DATABASE_SECONDS[0] - 0.1) == ["a/one"]
+    assert watched.from_database == 1
+    assert watched.ids(DATABASE_SECONDS[1] - DATABASE_SECONDS[0] + 0.1) == ["a/two"]
+    assert (watched.asked, watched.from_database) == (1, 2)
     watched.ids(BREAKER_SECONDS)
     assert watched.asked == 2
     watched.reader._redis.close()
