@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from prices import queries
 from prices.background import Question
-from prices.bounds import within
+from prices.bounds import seconds_left, within
 from prices.database import reading
 from prices.errors import DatabaseFullError, OverloadedError, PricesError, one_line
 from prices.freshness import is_fresh
@@ -45,7 +45,7 @@ class HealthReporter:
         prices = database.pop("prices", {"status": "unknown", "last_run": None, "next_run": None})
         parts = {
             "database": database,
-            "redis": {name: redis[name] for name in ("status", "reason", "lock") if name in redis},
+            "redis": {name: redis[name] for name in ("status", "reason", "late", "lock") if name in redis},
             "worker": redis.get("worker", {"status": "unknown", "reason": "Redis does not answer"}),
             "beat": redis.get("beat", {"status": "unknown", "reason": "Redis does not answer"}),
             "prices": prices,
@@ -55,11 +55,15 @@ class HealthReporter:
 
 def _answer(future: "Future[dict[str, Any]]") -> dict[str, Any]:
     if not future.done():
-        return {"status": DOWN, "reason": f"no answer within {CHECK_SECONDS:g} s"}
+        return _late()
     try:
         return dict(future.result())
     except OverloadedError as error:
         return {"status": "unknown", "reason": one_line(error)}
+
+
+def _late() -> dict[str, Any]:
+    return {"status": DOWN, "reason": f"no answer within {CHECK_SECONDS:g} s", "late": True}
 
 
 def overall(parts: dict[str, dict[str, Any]]) -> str:
@@ -75,15 +79,16 @@ def overall(parts: dict[str, dict[str, Any]]) -> str:
 
 def check_database(engine: Engine, interval: timedelta) -> dict[str, Any]:
     """Check that the database answers and has this version's tables; tell what it knows of the prices."""
-    try:
-        with within(0.8 * CHECK_SECONDS), reading(engine) as connection:
-            queries.require_schema(connection)
-            state = queries.catalogue_state(connection)
-            run = queries.last_run(connection)
-    except DatabaseFullError as error:
-        return {"status": FULL, "reason": one_line(error)}
-    except PricesError as error:
-        return {"status": DOWN, "reason": one_line(error)}
+    with within(0.8 * CHECK_SECONDS):
+        try:
+            with reading(engine) as connection:
+                queries.require_schema(connection)
+                state = queries.catalogue_state(connection)
+                run = queries.last_run(connection)
+        except DatabaseFullError as error:
+            return {"status": FULL, "reason": one_line(error)}
+        except PricesError as error:
+            return _late() if seconds_left() <= 0 else {"status": DOWN, "reason": one_line(error)}
     return {
         "status": "ok",
         "prices": _prices(state, queries.describe_run(run) if run else None, interval),

@@ -1,7 +1,7 @@
 """The report of many web instances: one at a time asks the stores, the others read from Redis what it found.
 
 So the load of probes does not grow with the instances. Only good news of the database is shared: an instance
-that cannot use it speaks for itself, and where nobody has used it for a while, each sees for itself, seldom.
+that is refused speaks for itself, and where nobody could use it for a while, each sees for itself, seldom.
 """
 
 import random
@@ -14,7 +14,7 @@ import msgspec
 from redis import Redis
 
 from prices.errors import RedisUnavailableError
-from prices.health import OK, PARTS, HealthReporter
+from prices.health import FULL, OK, PARTS, HealthReporter
 from prices.redis_client import REPORT_KEY, REPORT_TURN_KEY, redis_errors
 
 TURN_SECONDS: Final = 2.0
@@ -26,6 +26,8 @@ POLLS: Final = 20
 """How often an instance that knows nothing yet looks whether another has found something."""
 ALONE_SECONDS: Final = (5.0, 10.0)
 """How often an instance asks by itself; by chance within these, so that many do not ask at once."""
+AGAIN_SECONDS: Final = (1.0, 3.0)
+"""How often one asks by itself that was refused."""
 
 
 class SharedReporter:
@@ -46,18 +48,17 @@ class SharedReporter:
             is_our_turn, found = self._look() if self._own else self._look_patiently()
         except RedisUnavailableError:
             is_our_turn, found = False, None
-        if is_our_turn:
-            return self._ask()
-        if found is not None and (self._own is None or _can_use_database(self._own)):
+        if found is not None and not is_our_turn and not _is_in_trouble(self._own):
             return found
-        if self._own is None or self._clock() >= self._asks_from:
-            return self._ask()
-        return self._own
+        if self._own is None or is_our_turn or self._clock() >= self._asks_from:
+            self._own = self._ask()
+        return self._own if found is None or not _proves_nothing(self._own) else found
 
     def _ask(self) -> dict[str, Any]:
-        own = self._own = self._reporter.report()
-        self._asks_from = self._clock() + random.uniform(*ALONE_SECONDS)
-        if _can_use_database(own):
+        own = self._reporter.report()
+        seldom = AGAIN_SECONDS if _is_in_trouble(own) else ALONE_SECONDS
+        self._asks_from = self._clock() + random.uniform(*seldom)
+        if own["database"]["status"] == OK:
             with suppress(RedisUnavailableError), redis_errors():
                 self._redis.set(REPORT_KEY, msgspec.json.encode(own), px=round(KEPT_SECONDS * 1000))
         return own
@@ -81,8 +82,14 @@ class SharedReporter:
         return bool(is_our_turn), _unpacked(packed, left_ms)
 
 
-def _can_use_database(report: dict[str, Any]) -> bool:
-    return bool(report["database"]["status"] == OK)
+def _proves_nothing(report: dict[str, Any]) -> bool:
+    """Whether the database was slow to answer or full, when another may have used it all the same."""
+    database = report["database"]
+    return database["status"] == FULL or bool(database.get("late"))
+
+
+def _is_in_trouble(report: dict[str, Any] | None) -> bool:
+    return report is not None and report["database"]["status"] != OK and not _proves_nothing(report)
 
 
 def _unpacked(packed: bytes | None, left_ms: int) -> dict[str, Any] | None:

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from redis import Redis
 
-from prices import shared_report
+from prices import health, shared_report
 from prices.database import make_engine
 from prices.health import HealthReporter
 from prices.redis_client import REPORT_KEY, REPORT_TURN_KEY, make_redis
 from prices.services import Services
-from prices.shared_report import ALONE_SECONDS, KEPT_SECONDS, SharedReporter
+from prices.shared_report import AGAIN_SECONDS, ALONE_SECONDS, KEPT_SECONDS, SharedReporter
 from tests.prices.ledger import fill
 from tests.prices.lists import model
 from tests.prices.made_clock import MadeClock
@@ -103,7 +103,7 @@ def test_an_instance_that_cannot_reach_the_database_speaks_for_itself_alone(
     assert broken.told()["status"] == "unhealthy"  # whatever others find
     assert (well.asked, broken.asked) == (1, 1)
     broken.stores = HealthReporter(filled)
-    broken.clock.stand_still(ALONE_SECONDS[1])
+    broken.clock.stand_still(AGAIN_SECONDS[1])
     assert broken.told()["database"]["status"] == "ok"
     assert broken.asked == 2
 
@@ -118,9 +118,25 @@ def test_where_nobody_can_use_the_database_each_sees_for_itself_now_and_then(
         assert {instance.told()["status"] for instance in instances} == {"unhealthy"}
     assert [instance.asked for instance in instances] == [1, 1, 1]
     for instance in instances:
-        instance.clock.stand_still(ALONE_SECONDS[1])
+        instance.clock.stand_still(AGAIN_SECONDS[1])
         instance.told()
     assert [instance.asked for instance in instances] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("wanting", [{"status": "full"}, {"status": "down", "late": True}], ids=str)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_database_that_is_full_or_slow_for_one_counts_when_no_other_has_used_it(
+    wanting: dict[str, Any], filled: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = Instance(filled), Instance(filled)
+    one.told()
+    monkeypatch.setattr(health, "check_database", lambda *_given: dict(wanting))
+    pass_the_turn(filled)
+    assert two.told()["database"]["status"] == "ok"
+    assert two.asked == 1
+    filled.redis.delete(REPORT_KEY)  # as ten seconds later
+    assert two.told()["database"] == wanting
+    assert two.asked == 1
 
 
 def test_without_redis_each_asks_the_database_seldom(filled: Services, no_redis: Redis) -> None:
