@@ -17,7 +17,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from prices.bounds import Limits
-from prices.brief_pool import BriefPool, close_when_old
+from prices.brief_pool import BriefPool, keep_briefly
 from prices.column_types import UtcDateTime
 from prices.errors import DatabaseFullError, DatabaseUnavailableError, SchemaBehindError
 from prices.turns import Patient, Turns
@@ -76,11 +76,10 @@ def make_engine(
         pool_size=KEPT_CONNECTIONS,
         max_overflow=MOST_CONNECTIONS - KEPT_CONNECTIONS,
         pool_timeout=limits.connect,
-        pool_recycle=turns.keeps_seconds,
         pool_pre_ping=True,
     )
     postgres.bound(engine, limits, turns)
-    close_when_old(engine)
+    keep_briefly(engine, turns.keeps_seconds)
     return engine
 
 

@@ -11,6 +11,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from prices.background import in_background
 from prices.bounds import within
 from prices.database import reading
+from prices.errors import DatabaseFullError
 from prices.queries import require_schema
 from web.context import web_context
 
@@ -44,5 +45,9 @@ def ask(question: Callable[[Connection], T]) -> T:
     asked.add_done_callback(lambda _asked: _open.release())
     try:
         return asked.result(ANSWER_SECONDS)
+    except DatabaseFullError:
+        raise ServiceUnavailable(
+            "the database allows no more questions at the moment", retry_after=1
+        ) from None
     except FutureTimeoutError:
         raise ServiceUnavailable("the database did not answer in time", retry_after=5) from None
