@@ -109,7 +109,7 @@ def postgres_url(pytestconfig: pytest.Config) -> str:
 @pytest.fixture(scope="session")
 def small_postgres_url() -> Iterator[str]:
     """One that allows four connections beside three of superusers."""
-    with postgres_server(max_connections=7) as url:
+    with postgres.postgres_server(max_connections=7) as url:
         yield url
 
 

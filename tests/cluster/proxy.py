@@ -35,6 +35,7 @@ class Proxy:
         self._flows = asyncio.Event()
         self._trap: Trap | None = None
         self._links: dict[asyncio.Task[Any], list[StreamWriter]] = {}
+        self._watched: dict[asyncio.Task[Any], WatchedConnection] = {}
         self.port = free_port()
 
     def __enter__(self) -> Self:
@@ -63,6 +64,15 @@ class Proxy:
     def cut(self) -> None:
         """Cut every connection that is open."""
         self._do(self._cut())
+
+    def lose(self) -> None:
+        """Lose every connection that is open, without telling either end; new ones pass."""
+
+        async def lose() -> None:
+            for watched in self._watched.values():
+                watched.lose()
+
+        self._do(lose())
 
     def retarget(self, target: Address) -> None:
         """Cut every connection; new ones go to another server."""
@@ -111,6 +121,7 @@ class Proxy:
                 await self._join(reader, writer, ends)
         finally:
             del self._links[link]
+            self._watched.pop(link, None)
             for end in ends:
                 end.transport.abort()
 
@@ -121,13 +132,17 @@ class Proxy:
         else:
             server_reader, server_writer = await asyncio.open_connection(*self._target, limit=PIECE)
         ends.append(server_writer)
-        watched = WatchedConnection(lambda: self._trap)
+        link = asyncio.current_task()
+        assert link is not None
+        watched = self._watched[link] = WatchedConnection(lambda: self._trap)
         ways = [
             asyncio.create_task(self._pump(reader, server_writer, watched.to_server)),
             asyncio.create_task(self._pump(server_reader, writer, watched.to_client)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            if watched.is_lost:
+                await asyncio.wait(ways)  # that one end has gone, the other never hears
         finally:
             for way in ways:
                 way.cancel()

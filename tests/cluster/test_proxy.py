@@ -18,6 +18,7 @@ class Parrot:
 
     def __init__(self, name: bytes = b"") -> None:
         self.heard = b""
+        self.talks = 0
         self._name = name
         self._listener = socket.create_server((HOST, 0))
         self.address: tuple[str, int] = self._listener.getsockname()
@@ -32,11 +33,13 @@ class Parrot:
             threading.Thread(target=self._talk, args=[connection], daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
+        self.talks += 1
         with connection:
             connection.sendall(self._name)
             while heard := connection.recv(PIECE):
                 self.heard += heard
                 connection.sendall(heard)
+        self.talks -= 1
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -220,3 +223,19 @@ def test_it_lets_nothing_behind_when_it_ends(parrot: Parrot) -> None:
     assert threading.active_count() <= before
     with pytest.raises(ConnectionRefusedError):
         connect(proxy)
+
+
+def test_a_connection_that_is_lost_passes_nothing_on_either_way_and_stays_open_at_both_ends(
+    client: socket.socket, proxy: Proxy, parrot: Parrot
+) -> None:
+    proxy.lose()
+    client.sendall(b"where are you?")
+    assert is_silent(client)
+    assert parrot.heard == b"are you there?"
+    with connect(proxy) as another:
+        assert ask(another, b"and you?") == b"and you?"
+    wait_until(lambda: parrot.talks == 1, "the other end is told of a connection that was closed", within=5)
+    client.close()
+    with connect(proxy) as another:
+        assert ask(another, b"still here?") == b"still here?"
+        assert parrot.talks == 2

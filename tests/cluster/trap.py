@@ -11,6 +11,7 @@ class Fate(Enum):
     CUT = "the last piece is not passed on, and the connection is cut"
     CUT_REPLY = "it is passed on, and the connection is cut when the reply comes"
     SWALLOW_REPLY = "it is passed on, and nothing that the server says comes back any more"
+    LOSE = "nothing is passed on any more, either way, and neither end is told"
 
 
 class Trap:
@@ -44,6 +45,15 @@ class WatchedConnection:
         self._tail = b""
         self._fate: Fate | None = None
 
+    def lose(self) -> None:
+        """Pass nothing on any more."""
+        self._fate = Fate.LOSE
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether neither end hears of the other any more."""
+        return self._fate is Fate.LOSE
+
     def to_server(self, piece: bytes) -> bytes | None:
         """Give what is to be passed on of what the client sent; None: cut."""
         trap = self._current()
@@ -51,13 +61,15 @@ class WatchedConnection:
             self._trap, self._missing, self._tail = trap, list(trap.texts if trap else ()), b""
         if trap and self._fate is None and self._was_all_sent(piece) and trap.catch():
             self._fate = trap.fate
-        return None if self._fate is Fate.CUT else piece
+        if self._fate is Fate.CUT:
+            return None
+        return b"" if self._fate is Fate.LOSE else piece
 
     def to_client(self, piece: bytes) -> bytes | None:
         """Give what is to be passed on of what the server said; None: cut."""
         if self._fate is Fate.CUT_REPLY:
             return None
-        return b"" if self._fate is Fate.SWALLOW_REPLY else piece
+        return b"" if self._fate in (Fate.SWALLOW_REPLY, Fate.LOSE) else piece
 
     def _was_all_sent(self, piece: bytes) -> bool:
         """Look for the texts that are still missing; one may come in several pieces."""
