@@ -114,19 +114,22 @@ def is_loaded(web: HttpNode) -> bool:
         return {status.result() for status in statuses} == {200}
 
 
-def connections(cluster: Cluster) -> int:
-    """How many connections web processes have open."""
-    query = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pricebeat web'")
+def connections(cluster: Cluster, process: str = "web") -> int:
+    """How many connections the processes of a kind have open."""
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name")
     with reading(cluster.services.engine) as connection:
-        return int(connection.execute(query).scalar_one())
+        return int(connection.execute(query, {"name": f"pricebeat {process}"}).scalar_one())
 
 
 def refreshed(cluster: Cluster, app: Celery) -> Trial:
     """Let the prices be due, which beat must see; force a refresh through the queue, and one by hand."""
     trial = Trial(cluster)
     trial.start_clock()
-    cluster.standin.release()
     send(app, force=True)
+    cluster.standin.wait_for(held=1, timeout=40)
+    assert connections(cluster, "worker") <= 2
+    assert connections(cluster, "beat") == 1
+    cluster.standin.release()
     trial.wait_until_recovered(60)
     trial.assert_refreshed()
     status, told = cluster.command("run-once", "--force")

@@ -212,6 +212,32 @@ def test_where_no_thread_can_be_started_questions_are_refused_and_asked_again_la
     assert client.get("/api/v1/changes").status_code == 200
 
 
+def test_while_every_store_hangs_no_number_of_clients_makes_more_threads_than_a_few(site: Site) -> None:
+    """Two questions about the past, four looks for news, four checks of each store's health."""
+    with TinyServer(lambda _connection: time.sleep(20)) as silent:
+        client = site.client(
+            DATABASE_URL=f"postgres://u@127.0.0.1:{silent.port}/db",
+            REDIS_URL=f"redis://127.0.0.1:{silent.port}/0",
+        )
+        most = 0
+        stop = threading.Event()
+
+        def ask(path: str) -> None:
+            while not stop.is_set():
+                assert client.get(path).status_code == 503
+
+        paths = ("/readyz", "/health", "/api/v1/prices", "/api/v1/changes") * 4
+        with ThreadPoolExecutor(len(paths)) as pool:
+            asking = [pool.submit(ask, path) for path in paths]
+            deadline = time.monotonic() + 4
+            while time.monotonic() < deadline:
+                most = max(most, sum(thread.name == "background" for thread in threading.enumerate()))
+                time.sleep(0.02)
+            stop.set()
+            assert [one.exception() for one in asking] == [None] * len(paths)
+    assert 2 <= most <= 2 + 4 + 4 + 4
+
+
 def test_with_a_schema_that_is_behind_questions_are_a_503(site: Site, tmp_path: Path) -> None:
     answer = site.client(DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3").get("/api/v1/changes")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")

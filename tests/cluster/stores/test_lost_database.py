@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL are lost after it took a query, as by a failover: no end is told, new ones work."""
+"""Connections to PostgreSQL are lost after it took a query, as by a failover; neither end is told."""
 
 from collections.abc import Iterator
 
