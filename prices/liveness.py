@@ -8,6 +8,7 @@ from typing import Final
 from redis import Redis
 
 from prices.clock import Clock
+from prices.errors import RedisUnavailableError
 from prices.redis_client import HEARTBEAT_KEY, redis_errors
 from prices.scripts import LuaScript
 
@@ -52,14 +53,26 @@ class Heart:
 
     def __init__(self, redis: Redis, kind: str, name: str, clock: Clock) -> None:
         self._redis, self._kind, self._name, self._clock = redis, kind, name, clock
-        self._said: float | None = None
+        self._tried_at: float | None = None
+        self._failure: str | None = None
 
     def beat(self) -> None:
-        """Say that we live, unless we just did. Raises RedisUnavailableError, then waits as long."""
+        """Say that we live, unless we just did.
+
+        Raises RedisUnavailableError; then it is tried again after the same time, and until then still fails.
+        """
         now = self._clock.monotonic()
-        if self._said is None or now - self._said >= BEAT_SECONDS:
-            self._said = now
+        if self._tried_at is not None and now - self._tried_at < BEAT_SECONDS:
+            if self._failure is not None:
+                raise RedisUnavailableError(self._failure)
+            return
+        self._tried_at = now
+        try:
             say_alive(self._redis, self._kind, self._name)
+        except RedisUnavailableError as error:
+            self._failure = str(error)
+            raise
+        self._failure = None
 
     def stop(self) -> None:
         """Say that we end."""

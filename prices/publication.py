@@ -19,6 +19,9 @@ BODIES_VERSION = 5
 REFILL_SECONDS: Final = 5
 """How long who refills Redis keeps others from doing the same."""
 
+AHEAD: Final = timedelta(hours=1)
+"""A time further ahead of the clock that judges it was told by a clock that was wrong."""
+
 # The mark that the prices are fresh goes with every word on when they were confirmed: `fresh_ms` is
 # how long they still are, 0 not at all, empty unknown to the speaker.
 _MARK: Final = """
@@ -28,12 +31,16 @@ local function mark(fresh_ms, revision)
   else redis.call('DEL', KEYS[2]) end
 end
 """
-# A publication never replaces a later one: a holder that was paused wakes up with an old one. A time more
-# than an hour ahead of Redis's clock is a clock that was wrong, not a later publication.
-_PUBLISH: Final = LuaScript(f"""{_MARK}
+_AHEAD: Final = f"""
+local ahead = (redis.call('TIME')[1] + {int(AHEAD.total_seconds())}) * 1000000
+"""
+# A publication never replaces a later one: a holder that was paused wakes up with an old one. A time well
+# ahead of Redis's clock is no later publication but a clock that was wrong: any other replaces it, and a copy
+# in memory that bears one (ARGV[6] is 1) is not put back.
+_PUBLISH: Final = LuaScript(f"""{_MARK}{_AHEAD}
 local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
-local ahead = (redis.call('TIME')[1] + 3600) * 1000000
-if there and there <= ahead and there > tonumber(ARGV[1]) then
+local stale = there and there <= ahead and there > tonumber(ARGV[1])
+if stale or ARGV[6] == '1' and tonumber(ARGV[1]) > ahead then
   mark(ARGV[3] == '' and '' or '0', ARGV[4])
   return 0
 end
@@ -43,10 +50,10 @@ mark(ARGV[3], ARGV[4])
 return 1
 """)
 # The same content, confirmed later: only the time moves.
-_CONFIRM: Final = LuaScript(f"""{_MARK}
+_CONFIRM: Final = LuaScript(f"""{_MARK}{_AHEAD}
 if redis.call('HGET', KEYS[1], 'content') ~= ARGV[2] then return 0 end
 local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
-if not there or there < tonumber(ARGV[1]) then
+if not there or there < tonumber(ARGV[1]) or there > ahead then
   redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1])
 end
 mark(ARGV[3], ARGV[4])
@@ -105,6 +112,11 @@ class Stamp(msgspec.Struct, frozen=True):
     content: str
     refreshed_at: datetime | None
 
+    def is_later_than(self, other: "Stamp", now: datetime) -> bool:
+        """Whether this was confirmed after the other one, unless its time is well ahead of now."""
+        at, before = self.refreshed_at, other.refreshed_at
+        return at is not None and at - now <= AHEAD and (before is None or at > before)
+
 
 def confirm(redis: Redis, stamp: Stamp, revision: int, fresh: timedelta) -> bool:
     """Tell Redis that its content was confirmed, and is fresh so long; False when it holds another."""
@@ -112,14 +124,23 @@ def confirm(redis: Redis, stamp: Stamp, revision: int, fresh: timedelta) -> bool
     return bool(_CONFIRM(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
 
 
-def publish(redis: Redis, stamp: Stamp, publication: Publication, fresh: timedelta | None = None) -> bool:
+def publish(
+    redis: Redis,
+    stamp: Stamp,
+    publication: Publication,
+    fresh: timedelta | None = None,
+    *,
+    from_memory: bool = False,
+) -> bool:
     """Put a publication in the place of an older one, in one step; False when a later one is there.
 
-    `fresh` is how long the prices still need no refresh, None where the caller does not know.
+    `fresh` is how long the prices still need no refresh, None where the caller does not know. One that is
+    `from_memory`, and was not just read from the database, must not bear a time well ahead.
     """
     packed = msgspec.msgpack.encode(publication)
     fresh_ms = "" if fresh is None else _milliseconds(fresh)
-    arguments = (_microseconds(stamp), stamp.content, fresh_ms, publication.revision, packed)
+    content = (stamp.content, fresh_ms, publication.revision, packed)
+    arguments = (_microseconds(stamp), *content, int(from_memory))
     return bool(_PUBLISH(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
 
 
@@ -128,7 +149,7 @@ def refill(redis: Redis, stamp: Stamp, publication: Publication) -> None:
     with redis_errors():
         is_ours = redis.set(REFILL_KEY, b"", nx=True, px=REFILL_SECONDS * 1000)
     if is_ours:
-        publish(redis, stamp, publication)
+        publish(redis, stamp, publication, from_memory=True)
 
 
 def read_stamp(redis: Redis) -> Stamp | None:

@@ -123,11 +123,15 @@ class SnapshotReader:
     """Gives the newest snapshot that can be had within the time that a request may wait."""
 
     def __init__(
-        self, redis: Redis, from_database: FromDatabase, clock: Callable[[], float] = time.monotonic
+        self,
+        redis: Redis,
+        from_database: FromDatabase,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._redis = redis
         self._ask_database = from_database
-        self._clock = clock
+        self._clock, self._now = clock, now
         self._look = Question(self._see, clock)
         self._snapshot: Snapshot | None = None
         self._asked_at: float | None = None
@@ -154,10 +158,13 @@ class SnapshotReader:
         try:
             newest = self._newest(self._snapshot)
             known = self._snapshot
-            if known is None or not _later(known.stamp, newest.stamp):
+            if known is None or not known.stamp.is_later_than(newest.stamp, self._now()):
                 self._snapshot = newest
         except PricesError as error:
             self._failure = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, the copy in memory serves on
+            log.error("The catalogue could not be read", exc_info=error)
+            self._failure = PricesError("the catalogue could not be read; the log says why")
         finally:
             self._asked_at = self._clock()
 
@@ -184,7 +191,7 @@ class SnapshotReader:
         if known is not None and told is not None:
             if told.content == known.stamp.content:
                 return known.confirmed(told) if told != known.stamp else known
-            if _later(known.stamp, told):
+            if known.stamp.is_later_than(told, self._now()):
                 publication.refill(self._redis, known.stamp, known.published)
                 return known
         read = publication.read_publication(self._redis) if told else None
@@ -199,9 +206,3 @@ class SnapshotReader:
         if published is None and known is not None:
             return known.confirmed(stamp)
         return Snapshot(stamp, cast("Publication", published))
-
-
-def _later(one: Stamp, other: Stamp) -> bool:
-    return one.refreshed_at is not None and (
-        other.refreshed_at is None or one.refreshed_at > other.refreshed_at
-    )

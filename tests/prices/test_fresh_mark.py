@@ -158,3 +158,15 @@ def test_a_mark_of_another_kind_does_not_end_all_refreshes(published: Services) 
     published.redis.lpush(FRESH_KEY, "x")
     fetching = replace(published, fetch=lambda *_given: RECEIVED)
     assert as_a_task(fetching).outcome == "refreshed"
+
+
+def test_a_publication_that_is_refused_marks_nothing_as_fresh(stores: Services) -> None:
+    """Redis holds a later one than the database, whose time was moved back."""
+    fill(stores.engine, model("a/one"))
+    fill(stores.engine, model("a/two"))
+    publish_current(stores.redis, stores.engine, stores.settings)
+    with writing(stores.engine) as connection:
+        earlier = utc_now(connection) - timedelta(minutes=5)
+        connection.execute(update(catalogue).values(revision=1, refreshed_at=earlier))
+    publish_current(stores.redis, stores.engine, stores.settings)
+    assert stores.redis.get(FRESH_KEY) is None

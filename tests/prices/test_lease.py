@@ -175,3 +175,9 @@ def test_something_else_under_the_key_is_held_by_nobody_we_know_and_no_crash(red
     redis.set(KEY, b"\xff\xfe", px=5000)
     assert lease_of(redis).take() is not None
     assert read_holder(redis, KEY) is not None
+
+
+@pytest.mark.parametrize("token", ["a|b|5", "a|b|x|n", "a", "a|b|\u0665|n"])
+def test_a_token_that_does_not_say_since_when_tells_nothing(token: str) -> None:
+    assert Holder(token, timedelta(0)).since(10.0) is None
+    assert Holder("a|b|5|n", timedelta(0)).since(10.0) == timedelta(seconds=5)

@@ -63,9 +63,19 @@ def test_a_heart_speaks_at_most_every_ten_seconds(redis: Redis) -> None:
     assert who_lives(redis, "worker") == {}
 
 
-def test_without_redis_a_heart_says_so_and_does_not_try_again_at_once(no_redis: Redis) -> None:
-    heart = Heart(no_redis, "worker", "w1", MadeClock())
-    with pytest.raises(RedisUnavailableError):
+def test_without_redis_a_heart_fails_and_does_not_try_again_at_once(redis: Redis, no_redis: Redis) -> None:
+    clock = MadeClock()
+    heart = Heart(no_redis, "worker", "w1", clock)
+    for _beat in range(3):
+        with pytest.raises(RedisUnavailableError):
+            heart.beat()
+    heart._redis = redis
+    clock.stand_still(BEAT_SECONDS - 0.1)
+    with pytest.raises(RedisUnavailableError):  # it has not spoken again, so nothing has come right
         heart.beat()
+    assert who_lives(redis, "worker") == {}
+    clock.stand_still(0.1)
     heart.beat()
+    heart.beat()
+    assert list(who_lives(redis, "worker")) == ["w1"]
     assert liveness.BEAT_SECONDS < liveness.ALIVE_SECONDS / 3

@@ -15,6 +15,7 @@ from prices import publication, publisher
 from prices.errors import RedisUnavailableError
 from prices.packing import pack
 from prices.publication import (
+    AHEAD,
     Publication,
     Stamp,
     confirm,
@@ -29,7 +30,7 @@ from tests.prices.ledger import fill
 from tests.prices.lists import model
 
 NOON = datetime(2026, 8, 6, 12, 0, 0, 123457, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 ONE = Decimal(1)
 
 
@@ -180,3 +181,40 @@ def test_a_catalogue_whose_clock_was_set_back_is_published_all_the_same(stores: 
     fill(stores.engine, model("a/one"), model("a/two"))
     publish_current(stores.redis, stores.engine, stores.settings)
     assert revision_there(stores.redis) == 2
+
+
+# Clocks that were wrong
+
+
+def test_a_confirmation_takes_the_place_of_a_time_from_a_clock_that_was_ahead(stores: Services) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    publish(stores.redis, Stamp("same", now + timedelta(days=300)), made(1))
+    assert confirm(stores.redis, Stamp("same", now), 1, timedelta(0))
+    assert read_stamp(stores.redis) == Stamp("same", now)
+
+
+def test_a_copy_in_memory_from_a_clock_that_was_ahead_is_not_put_back(stores: Services) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    publish(stores.redis, Stamp("right", now), made(2))
+    publication.refill(stores.redis, Stamp("ahead", now + timedelta(days=300)), made(1))
+    assert read_stamp(stores.redis) == Stamp("right", now)
+
+
+def test_what_the_database_says_is_published_though_its_clock_is_ahead(stores: Services) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    publish(stores.redis, Stamp("before", now), made(1))
+    for days in (300, 299):
+        stamp = Stamp(f"in {days} days", now + timedelta(days=days))
+        assert publish(stores.redis, stamp, made(2))
+        assert read_stamp(stores.redis) == stamp
+
+
+@pytest.mark.parametrize(
+    ("ahead", "is_later"), [(-1, True), (AHEAD / HOUR, True), (AHEAD / HOUR + 0.01, False)]
+)
+def test_a_time_well_ahead_is_no_later_time(ahead: float, is_later: bool) -> None:
+    now = datetime(2026, 8, 6, 12, tzinfo=UTC)
+    one, other = Stamp("one", now + ahead * HOUR), Stamp("other", now - 2 * HOUR)
+    assert one.is_later_than(other, now) is is_later
+    assert one.is_later_than(Stamp("empty", None), now) is is_later
+    assert not Stamp("empty", None).is_later_than(other, now)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from redis import Redis
 from sqlalchemy import update
 
 from prices import postgres, publication, publisher, snapshot
@@ -19,6 +20,7 @@ from prices.bounds import Limits
 from prices.database import make_engine, utc_now, writing
 from prices.errors import DatabaseUnavailableError, PricesError, SchemaBehindError
 from prices.models import catalogue
+from prices.packing import pack
 from prices.publication import Stamp, read_stamp
 from prices.publisher import publish_current
 from prices.redis_client import SNAPSHOT_KEY, make_redis
@@ -30,6 +32,8 @@ from tests.prices.ledger import fill
 from tests.prices.lists import model
 from tests.prices.readers import reader_of
 from tests.prices.tiny_server import Freezing, TinyServer
+
+BODY = pack(b'{"data":[]}')
 
 
 class Clock:
@@ -427,3 +431,91 @@ def test_a_copy_can_be_confirmed_while_requests_read_it(stores: Services, watche
     first = watched.after(0)
     first.__dict__ = ReadMeanwhile(first.__dict__)
     assert first.confirmed(Stamp(first.stamp.content, None)).published is first.published
+
+
+# Clocks that were wrong, and errors that nobody expects
+
+
+def test_a_snapshot_from_a_clock_that_was_ahead_is_left_and_not_put_back(
+    stores: Services, watched: Watched
+) -> None:
+    fill(stores.engine, model("a/wrong"))
+    with writing(stores.engine) as connection:
+        ahead = utc_now(connection) + timedelta(days=300)
+        connection.execute(update(catalogue).values(refreshed_at=ahead))
+    publish(stores)
+    assert watched.ids() == ["a/wrong"]
+    fill(stores.engine, model("a/right"))
+    publish(stores)
+    assert watched.ids() == ["a/right"]
+    assert watched.after(1).age_seconds is not None
+    right = read_stamp(stores.redis)
+    watched.after(10)
+    settle(watched.reader)
+    assert read_stamp(stores.redis) == right
+
+
+def test_the_same_prices_confirmed_by_a_clock_that_is_right_again_bear_its_time(
+    stores: Services, watched: Watched
+) -> None:
+    fill(stores.engine, model("a/one"))
+    with writing(stores.engine) as connection:
+        now = utc_now(connection)
+        connection.execute(update(catalogue).values(refreshed_at=now + timedelta(days=300)))
+    publish(stores)
+    watched.ids()
+    with writing(stores.engine) as connection:
+        connection.execute(update(catalogue).values(refreshed_at=now - timedelta(hours=1)))
+    publish(stores)
+    age = watched.after(1).age_seconds
+    assert age is not None
+    assert age >= 3600
+
+
+def test_an_older_word_of_the_database_does_not_replace_the_copy_in_memory(no_redis: Redis) -> None:
+    at = datetime.now(UTC)
+    publications = [
+        (Stamp("two", at), publication.Publication(2, BODY, BODY)),
+        (Stamp("one", at - timedelta(hours=1)), publication.Publication(1, BODY, BODY)),
+    ]
+    clock = Clock()
+    reader = SnapshotReader(no_redis, lambda _known: publications.pop(0), clock)
+    assert reader.current().revision == 2
+    clock.now += 10
+    reader.current()
+    settle(reader)
+    assert reader.current().revision == 2
+    assert not publications
+
+
+def test_an_error_that_nobody_expects_is_logged_and_the_copy_in_memory_serves_on(
+    stores: Services, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(stores.engine, model("a/one"))
+    publish(stores)
+    assert watched.ids() == ["a/one"]
+    monkeypatch.setattr(publication, "read_stamp", lambda _redis: 1 / 0)
+    assert watched.ids() == ["a/one"]
+    assert watched.ids() == ["a/one"]
+    fresh = reader_of(stores)
+    with pytest.raises(PricesError, match="could not be read"):
+        fresh.current()
+
+
+def test_after_a_slow_wait_nobody_else_waits_within_the_second(
+    stores: Services, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(stores.engine, model("a/one"))
+    publish(stores)
+    watched.after(0)
+    go_on = threading.Event()
+    monkeypatch.setattr(publication, "read_stamp", lambda *_given: go_on.wait(20) and None)
+    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 0.5)
+    began = time.monotonic()
+    watched.after(1)
+    for _request in range(5):
+        watched.after(0.01)
+    took = time.monotonic() - began
+    go_on.set()
+    settle(watched.reader)
+    assert took < 1
