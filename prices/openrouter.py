@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from prices.errors import PriceError, UpstreamError, one_line
-from prices.pages import without_half_characters
+from prices.pages import id_of, without_half_characters
 from prices.schedule import PriceSchedule
 
 MAX_ID = 255
@@ -66,10 +66,6 @@ class _Row(msgspec.Struct):
 
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
-
-
-class _Named(msgspec.Struct):
-    id: str
 
 
 _decode_row = msgspec.json.Decoder(_Row).decode
@@ -147,8 +143,5 @@ def _read_pricing(pricing: bytes) -> PriceSchedule:
 
 
 def _id_of(document: bytes) -> str | None:
-    try:
-        found = msgspec.json.decode(document, type=_Named).id
-    except _UNREADABLE:
-        return None
-    return found if 0 < len(found) <= MAX_ID and found.isprintable() else None
+    found = id_of(document)
+    return found if found and len(found) <= MAX_ID and found.isprintable() else None

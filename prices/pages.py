@@ -27,6 +27,13 @@ _decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_links = msgspec.json.Decoder(dict[str, Any]).decode
 
 
+class _Named(msgspec.Struct):
+    id: str
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
+
+
 class Pages:
     """Takes pages in their order. A list of one page stays byte for byte as it came."""
 
@@ -35,12 +42,14 @@ class Pages:
         self._first: bytes | None = None
         self._envelope: dict[str, msgspec.Raw] = {}
         self._rows: list[msgspec.Raw] = []
+        self._ids: set[str] = set()
 
     def add(self, address: str, body: bytes) -> str | None:
         """Take the page that an address gave; give the address of the next one, None after the last.
 
-        Raises UpstreamError for a link to another origin or to a page that was read, a page without models,
-        a later page that is no list, and too many pages. A first page that is none is left to who reads it.
+        Raises UpstreamError for a link to another origin or to a page that was read, a page without models, a
+        model that stands on two, a later page that is no list, and too many pages. A first page that is none
+        is left to who reads it.
         """
         self._addresses.add(address)
         if self._first is None:
@@ -56,8 +65,8 @@ class Pages:
                 return None
             raise UpstreamError(f"page {len(self._addresses)} is no price list: {one_line(error)}") from error
         self._envelope = self._envelope or envelope
-        self._rows += rows
-        if link is None:
+        self._add_rows(rows)
+        if link is None or link == "":
             return None
         return self._following(address, link, rows)
 
@@ -66,11 +75,19 @@ class Pages:
         if len(self._addresses) <= 1:
             return self._first or b""
         total = self._envelope.get("total_count")
-        if total is not None and bytes(total) != b"%d" % len(self._rows):
+        if total not in (None, msgspec.Raw(b"null")) and bytes(total) != b"%d" % len(self._rows):
             told = bytes(total)[:20].decode(errors="replace")
             raise UpstreamError(f"upstream's pages hold {len(self._rows)} models, and its total is {told}")
         links = _decode_links(self._envelope.get("links", msgspec.Raw(b"{}"))) | {"next": None}
         return msgspec.json.encode({"data": self._rows, **self._envelope, "links": links})
+
+    def _add_rows(self, rows: list[msgspec.Raw]) -> None:
+        """Add the rows of a page. One that repeats a model is an earlier one again, or the list has moved."""
+        ids = {found for row in rows if (found := id_of(row)) is not None}
+        if ids & self._ids:
+            raise UpstreamError("upstream's pages hold a model twice: the list moved while it was read")
+        self._ids |= ids
+        self._rows += rows
 
     def _following(self, address: str, link: object, rows: list[msgspec.Raw]) -> str:
         if not isinstance(link, str):
@@ -91,6 +108,14 @@ class Pages:
         if len(self._addresses) >= MAX_PAGES:
             raise UpstreamError(f"upstream's list has more than {MAX_PAGES} pages")
         return following
+
+
+def id_of(row: msgspec.Raw | bytes) -> str | None:
+    """Give the id of a row, None where it has none that can be read."""
+    try:
+        return _decode_named(row).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def without_half_characters(body: bytes) -> bytes:

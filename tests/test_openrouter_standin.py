@@ -244,6 +244,27 @@ def test_pages_are_served_only_when_asked_for(standin: Standin) -> None:
     assert get(standin, "?offset=0&limit=500").body == get(standin).body
 
 
+def test_on_command_pages_are_served_unasked(standin: Standin) -> None:
+    whole = get(standin).rows
+    standin.answer(page_size=25)
+    rows, query = [], ""
+    while True:
+        page = json.loads(get(standin, query).body)
+        rows += page["data"]
+        assert page["total_count"] == len(whole)
+        if (following := page["links"]["next"]) is None:
+            break
+        query = following.removeprefix("/api/v1/models")
+    assert rows == whole
+
+
+def test_the_envelope_says_what_it_is_told(standin: Standin) -> None:
+    standin.answer(page_size=10, envelope={"links": {"next": "http://elsewhere/"}, "news": [1]})
+    page = json.loads(get(standin).body)
+    assert len(page["data"]) == 10
+    assert (page["links"], page["news"]) == ({"next": "http://elsewhere/"}, [1])
+
+
 @pytest.mark.parametrize("query", ["?limit=1001", "?limit=0", "?offset=-1", "?offset=x"])
 def test_a_page_that_cannot_be_is_refused_in_upstreams_error_shape(standin: Standin, query: str) -> None:
     got = get(standin, query)

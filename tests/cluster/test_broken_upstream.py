@@ -1,9 +1,13 @@
 """What upstream may answer instead of its list: the task fails, everyone is told, and no price moves."""
 
+import time
+
 import pytest
 from pytest_celery import CeleryTestSetup
 
 from tests.cluster.cluster import Cluster, get, send
+from tests.cluster.conftest import ON_SQLITE, Record
+from tests.cluster.matrix import FaultRow
 
 BROKEN: dict[str, tuple[dict[str, object], str]] = {
     "an error status": ({"status": 500}, "upstream answered 500"),
@@ -49,3 +53,34 @@ def test_a_broken_upstream_fails_the_task_and_leaves_what_is_served_byte_for_byt
 
     cluster.standin.clear()
     assert send(celery_setup.app, force=True).get(timeout=20)["outcome"] == "refreshed"
+
+
+@ON_SQLITE
+def test_a_list_in_pages_of_which_one_fails_is_fetched_anew_as_a_whole(
+    engine_name: str, cluster: Cluster, celery_setup: CeleryTestSetup, record: Record
+) -> None:
+    before = len(cluster.runs())
+    paged = {"page_size": 25}
+    cluster.standin.answer({**paged, "times": 1}, {"status": 503, "times": 1}, paged)
+    began = time.monotonic()
+
+    assert send(celery_setup.app).get(timeout=40)["outcome"] == "refreshed"
+
+    seconds = time.monotonic() - began
+    assert [run["outcome"] for run in cluster.runs()[before:]] == ["failed", "refreshed"]
+    log = cluster.standin.requests()["log"]
+    assert [entry["path"].partition("offset=")[2].partition("&")[0] for entry in log] == [
+        "",
+        "25",
+        "",
+        "25",
+        "50",
+    ]
+    assert cluster.published_is_current()
+    happens = "the run fails and is tried again, from the first page on; a request is a page here"
+    completed = cluster.standin.requests()["completed"]
+    record(
+        FaultRow(
+            "Upstream", "sends its list in pages, and one fails", engine_name, happens, seconds, completed
+        )
+    )

@@ -10,8 +10,8 @@ _NUMBER = (int, float)
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "status": int, "headers": dict, "body": str, "html": bool, "empty_list": bool, "garbage": int,
     "size": int, "gzip_bomb": bool, "redirect": (str, int), "patch": dict, "drop": list, "append": list,
-    "items": int, "page_size": int, "delay": _NUMBER, "drip": _NUMBER, "cut": int, "hang": bool,
-    "reset": bool, "gate": dict, "times": int,
+    "items": int, "page_size": int, "envelope": dict, "delay": _NUMBER, "drip": _NUMBER, "cut": int,
+    "hang": bool, "reset": bool, "gate": dict, "times": int,
 }  # fmt: skip
 
 
@@ -35,6 +35,7 @@ class Answer:
     append: list[Any] = field(default_factory=list)  # raw rows
     items: int | None = None  # only the first so many models
     page_size: int | None = None  # so many models a page, though nobody asked for pages
+    envelope: Json = field(default_factory=dict)  # what the envelope says besides, or instead
     delay: float = 0  # seconds before the first byte
     drip: float | None = None  # bytes per second
     cut: int | None = None  # close after so many bytes of the body, whatever Content-Length says

@@ -67,7 +67,10 @@ def _reply(answer: Answer, listed: bytes, query: dict[str, str]) -> Reply:
         return error(answer.status, _phrase(answer.status))
     if answer.page_size is not None:
         query = {"offset": "0", "limit": str(answer.page_size)} | query
-    return _page(_altered(listed, answer), query)
+    made = _page(_altered(listed, answer), query)
+    if answer.envelope and isinstance(made.body, bytes):
+        return Reply(made.status, encode(json.loads(made.body) | answer.envelope), made.headers)
+    return made
 
 
 def _page(listed: bytes, query: dict[str, str]) -> Reply:

@@ -1,15 +1,19 @@
 """A list in pages is one list: put together exactly, or refused."""
 
 import contextlib
+import gzip
 import json
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prices import download
+from prices import pages as pages_module
 from prices.download import fetch
-from prices.errors import UpstreamError
+from prices.errors import ClaimLostError, UpstreamError
 from prices.openrouter import parse
 from prices.outcome import RefreshFailedError
 from prices.pages import MAX_PAGES, Pages
@@ -18,6 +22,7 @@ from prices.services import Services
 from tests.openrouter_standin.client import Standin
 from tests.prices.json_values import JSON_VALUES
 from tests.prices.lists import body, model
+from tests.prices.test_openrouter import RECORDED
 
 BASE = "https://up.example/api/v1/models"
 
@@ -50,6 +55,29 @@ def test_pages_are_one_list_in_upstreams_order_and_envelope() -> None:
         page("two", link="?offset=2", total=3),
         page("three", link=None, total=3),
     )
+
+
+@pytest.mark.parametrize(
+    "recording", RECORDED[-3:] or [None], ids=lambda path: path.name[:10] if path else ""
+)
+@pytest.mark.parametrize("size", [3, 50, 300])
+def test_a_recorded_list_cut_into_pages_is_the_list(recording: Any, size: int) -> None:
+    """Without recordings beside the repository, a made-up list stands for them."""
+    made_up = body(*(model(f"a/{number}") for number in range(340)), total_count=340, links={"next": None})
+    whole = gzip.decompress(recording.read_bytes()) if recording else made_up
+    rows = json.loads(whole)["data"]
+    starts = range(0, len(rows), size)
+    pages = [
+        body(
+            *rows[start : start + size],
+            total_count=len(rows),
+            links={"next": None if start == starts[-1] else f"?offset={start + size}"},
+        )
+        for start in starts
+    ]
+    together = parse(read(*pages))
+    assert [row.id for row in together.models] == [row["id"] for row in rows]
+    assert [json.loads(row.document) for row in together.models] == rows
 
 
 @pytest.mark.parametrize("link", [None, "absent"])
@@ -117,6 +145,139 @@ def test_whatever_pages_hold_they_are_put_together_or_refused(rows: list[Any], l
     with contextlib.suppress(UpstreamError):
         pages.add(f"{BASE}?offset=1", second)
         assert len(json.loads(pages.whole())["data"]) == 1 + len(rows)
+
+
+@pytest.mark.parametrize("second", [("two", "one"), ("one",)])
+def test_a_model_that_stands_on_two_pages_fails_the_fetch(second: tuple[str, ...]) -> None:
+    """A page that comes again under another address, or a list that moved on between two pages."""
+    with pytest.raises(UpstreamError, match="hold a model twice"):
+        read(page("one", link="?offset=1"), page(*second, link=None))
+
+
+def test_a_model_that_stands_twice_on_one_page_is_a_row_to_skip() -> None:
+    listed = parse(read(page("one", "one", link="?offset=2"), page("two", link=None)))
+    assert [row.id for row in listed.models] == ["a/one", "a/two"]
+    assert [row.id for row in listed.skipped] == ["a/one"]
+
+
+@pytest.mark.parametrize("link", [None, ""])
+def test_without_a_total_the_last_page_ends_the_list(link: str | None) -> None:
+    pages = page("one", link="?offset=1", total_count=None), page("two", link=link)
+    assert len(parse(read(*pages)).models) == 2
+
+
+# Followed
+
+
+def test_upstreams_pages_are_one_body(standin: Standin) -> None:
+    whole = fetch(standin.base_url, None)
+    standin.forget()
+    standin.answer(page_size=25)
+    received: list[int] = []
+    paged = fetch(standin.base_url, "Bearer key", received.append)
+    assert json.loads(paged) == json.loads(whole)
+    seen = standin.requests()["log"]
+    assert [entry["path"] for entry in seen] == [
+        "/api/v1/models",
+        "/api/v1/models?offset=25&limit=25",
+        "/api/v1/models?offset=50&limit=25",
+    ]
+    assert all(entry["headers"]["authorization"] for entry in seen)
+    assert received == sorted(received)
+
+
+FOLLOWED = {
+    "a path": "/api/v1/models?offset=30&limit=30",
+    "a query": "?offset=30&limit=30",
+    "a name": "models?offset=30&limit=30",
+    "a whole address": "{base}/models?offset=30&limit=30",
+    "without a scheme": "{address}/models?offset=30&limit=30",
+}
+
+
+@pytest.mark.parametrize("kind", FOLLOWED)
+def test_a_link_to_the_next_page_may_be_relative(kind: str, standin: Standin) -> None:
+    whole = fetch(standin.base_url, None)
+    address = standin.base_url.removeprefix("http:")
+    link = FOLLOWED[kind].format(base=standin.base_url, address=address)
+    standin.answer({"page_size": 30, "envelope": {"links": {"next": link}}, "times": 1})
+    assert json.loads(fetch(standin.base_url, None)) == json.loads(whole)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://127.0.0.1:1/api/v1/models",
+        "https://127.0.0.1:{port}/api/v1/models",
+        "//openrouter.ai/api/v1/models",
+        "http://127.0.0.1:{port}@evil.example/",
+        "file:///etc/passwd",
+        "http://[",
+        "http://127.0.0.1:x/",
+    ],
+)
+def test_a_next_page_at_another_address_is_refused(link: str, standin: Standin) -> None:
+    port = standin.base_url.split(":")[2].partition("/")[0]
+    standin.answer(page_size=30, envelope={"links": {"next": link.format(port=port)}})
+    with pytest.raises(UpstreamError, match=r"another address|no address"):
+        fetch(standin.base_url, "Bearer key")
+    assert standin.requests()["received"] == 1
+
+
+@pytest.mark.parametrize("link", ["/api/v1/models", "?limit=30", "#"])
+def test_pages_that_lead_round_in_a_circle_end_the_fetch(link: str, standin: Standin) -> None:
+    standin.answer(page_size=30, envelope={"links": {"next": link}})
+    with pytest.raises(UpstreamError, match=r"lead back|hold a model twice"):
+        fetch(standin.base_url, None)
+    assert standin.requests()["received"] <= 2
+
+
+def test_pages_without_end_end_the_fetch(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages_module, "MAX_PAGES", 5)
+    endless = [
+        {"body_json": {"data": [model(f"a/{number}")], "links": {"next": f"?page_size={number}"}}, "times": 1}
+        for number in range(9)
+    ]
+    standin.answer(*endless)
+    with pytest.raises(UpstreamError, match="more than 5 pages"):
+        fetch(standin.base_url, None)
+    assert standin.requests()["received"] == 5
+
+
+def test_the_bound_of_bytes_is_that_of_all_pages_together(
+    standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(fetch(standin.base_url, None))
+    monkeypatch.setattr(download, "MAX_BYTES", size * 2 // 3)
+    standin.answer(page_size=30)
+    with pytest.raises(UpstreamError, match="larger than"):
+        fetch(standin.base_url, None)
+
+
+def test_the_time_of_a_fetch_is_that_of_all_pages_together(
+    standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TOTAL_SECONDS", 1.0)
+    standin.answer(page_size=5, delay=0.4)
+    with pytest.raises(UpstreamError, match="not complete within 1 s"):
+        fetch(standin.base_url, None)
+    assert standin.requests()["received"] <= 3
+
+
+def test_a_fetch_given_up_between_its_pages_asks_for_no_more(standin: Standin) -> None:
+    standin.answer({"page_size": 20, "times": 1}, {"gate": {"hold": True}, "times": 1})
+
+    def stop_at_the_second(_received: int) -> None:
+        if standin.requests()["held"]:
+            raise ClaimLostError("claim lost: another has it")
+
+    with pytest.raises(ClaimLostError):
+        fetch(standin.base_url, None, stop_at_the_second)
+    standin.release()
+    for thread in threading.enumerate():
+        if thread.name == "background":
+            thread.join(5)
+    assert standin.requests()["received"] == 2
 
 
 # Through the whole of it
