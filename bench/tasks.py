@@ -3,9 +3,8 @@
 from celery import Task, shared_task
 
 from prices.errors import PricesError
-from tasks.retries import MAX_RETRIES
 
 
-@shared_task(name="nothing", bind=True, max_retries=MAX_RETRIES, throws=(PricesError,))
+@shared_task(name="nothing", bind=True, throws=(PricesError,))
 def nothing(_self: Task) -> None:
     """Do nothing."""

@@ -20,7 +20,7 @@ from prices.freshness import fresh_for
 from prices.lease import Barred, Holder, Lease, Renewal, make_token
 from prices.logs import log
 from prices.redis_client import FRESH_KEY, LOCK_KEY
-from prices.runs import Busy, Fresh, Started, beat_run, start_run
+from prices.runs import Busy, Fresh, Started, Waiting, beat_run, start_run
 from prices.services import Services
 
 
@@ -36,7 +36,7 @@ class Held:
 class Claim:
     """The right to refresh; the run's number is its fence. `check` before anything that counts.
 
-    `state` is what the catalogue was when it was taken.
+    `state` is what the catalogue was when it was taken, `attempt` how many runs in a row failed before.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Claim:
         lease: timedelta,
         ttl: timedelta,
     ) -> None:
-        self.run_id, self.state = started.run_id, started.state
+        self.run_id, self.state, self.attempt = started.run_id, started.state, started.attempt
         self.degraded = degraded
         self._lock, self._engine, self._clock = lock, engine, clock
         self._lease = lease.total_seconds()
@@ -114,12 +114,11 @@ def claim(
     *,
     worker: str,
     task_id: str | None,
-    attempt: int,
     force: bool,
     trust_marker: bool,
     key: str = LOCK_KEY,
     fresh_key: str = FRESH_KEY,
-) -> Iterator[Claim | Fresh | Held]:
+) -> Iterator[Claim | Fresh | Held | Waiting]:
     """Give the claim for the length of the block, or say why there is none.
 
     With `trust_marker` the mark that a publication leaves in Redis is enough to call the prices fresh:
@@ -155,13 +154,12 @@ def claim(
                 worker=worker,
                 token=lock.token,
                 task_id=task_id,
-                attempt=attempt,
                 forced=force,
                 degraded=degraded,
                 interval=settings.refresh_interval,
                 lease=settings.lock_lease,
             )
-        if isinstance(decided, Fresh):
+        if isinstance(decided, Fresh | Waiting):
             yield decided
         elif isinstance(decided, Busy):
             log.info("Price update already running on worker", holder=decided.worker, run_id=decided.run_id)

@@ -36,23 +36,15 @@ def unless_ahead(at: datetime | None, now: datetime, most: timedelta = timedelta
 
 
 def next_due(
-    refreshed_at: datetime | None,
-    attempted_at: datetime | None,
-    interval: timedelta,
-    tick_after: Callable[[datetime], datetime],
-) -> datetime | None:
-    """When the next refresh is due; None says at once, because none was ever tried.
+    refreshed_at: datetime, interval: timedelta, tick_after: Callable[[datetime], datetime]
+) -> datetime:
+    """When prices refreshed at a time are due to be refreshed again.
 
-    `tick_after` gives the schedule's first tick after a time. Due is the first tick at which the
-    prices are no longer fresh, and at the latest one interval after the last attempt, so that a
-    refresh off the tick (the first start, a catch-up) never makes prices older than the interval.
+    `tick_after` gives the schedule's first tick after a time. Due is the first tick at which the prices are
+    no longer fresh, and at the latest one interval after the refresh, so that one off the tick (the first
+    start, a catch-up) never makes prices older than the interval.
     """
-    known = [at for at in (refreshed_at, attempted_at) if at is not None]
-    if not known:
-        return None
-    last = max(known)
-    stale_from = last if refreshed_at is None else max(last, refreshed_at + fresh_for(interval))
-    return min(tick_after(stale_from), last + interval)
+    return min(tick_after(refreshed_at + fresh_for(interval)), refreshed_at + interval)
 
 
 def answer_within(lease: timedelta) -> timedelta:
@@ -67,7 +59,7 @@ def next_send(
     refreshed_at: datetime | None,
     *,
     started_at: datetime | None,
-    dead_at: datetime | None,
+    again_at: datetime | None,
     sent_at: datetime | None,
     interval: timedelta,
     lease: timedelta,
@@ -75,21 +67,22 @@ def next_send(
 ) -> datetime | None:
     """When a message for the next refresh is to be sent; None says at once.
 
-    It is when the refresh is due, with two exceptions. A message that no run answered is sent again. A run
-    that was abandoned is not waited for longer than until it counts as dead, at `dead_at`. `started_at` is
-    the last run's start, `sent_at` when the last message was sent.
+    It is when the refresh is due, but not before `again_at`, when another run may follow the last one. A run
+    that began after the prices were stale, and left them so, is followed then and not at the next tick; one
+    that began before was forced, and is not tried again. A message that no run answered is sent again.
+    `started_at` is the last run's start, None where it cannot be known, `sent_at` when the last message was
+    sent.
     """
-    attempted = [at for at in (started_at, sent_at) if at is not None]
-    due = next_due(refreshed_at, max(attempted, default=None), interval, tick_after)
-    if due is None:
-        return None
+    if refreshed_at is None:
+        due = again_at
+    else:
+        stale_from, due = refreshed_at + fresh_for(interval), next_due(refreshed_at, interval, tick_after)
+        if again_at is not None:
+            was_due = started_at is None or started_at >= stale_from
+            due = max(again_at, stale_from if was_due else due)
     answered = any(
         at is not None and sent_at is not None and at >= sent_at for at in (started_at, refreshed_at)
     )
     if sent_at is not None and not answered:
-        due = min(due, sent_at + answer_within(lease))
-    if dead_at is not None and refreshed_at is not None:
-        dead_at = max(dead_at, refreshed_at + fresh_for(interval))  # prices that are fresh need no heir
-    if dead_at is not None and (sent_at is None or sent_at < dead_at):
-        due = min(due, dead_at)
+        due = max(due or sent_at, sent_at + answer_within(lease))
     return due

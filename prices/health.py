@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from redis import Redis
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Row
 
 from prices import queries
 from prices.background import Question
@@ -16,6 +16,7 @@ from prices.freshness import is_fresh
 from prices.lease import read_holder
 from prices.liveness import who_lives
 from prices.redis_client import BEAT_LEADER_KEY, LOCK_KEY
+from prices.retries import next_run
 from prices.services import Services
 
 CHECK_SECONDS: Final = 1.0
@@ -42,7 +43,9 @@ class HealthReporter:
         asked = (self._database.asked(), self._redis.asked())
         wait(asked, timeout=CHECK_SECONDS)
         database, redis = (_answer(future) for future in asked)
-        prices = database.pop("prices", {"status": "unknown", "last_run": None, "next_run": None})
+        prices = database.pop(
+            "prices", {"status": "unknown", "last_run": None, "next_run": None, "next_run_reason": None}
+        )
         parts = {
             "database": database,
             "redis": {name: redis[name] for name in ("status", "reason", "late", "lock") if name in redis},
@@ -91,11 +94,13 @@ def check_database(engine: Engine, interval: timedelta) -> dict[str, Any]:
             return _late() if seconds_left() <= 0 else {"status": DOWN, "reason": one_line(error)}
     return {
         "status": "ok",
-        "prices": _prices(state, queries.describe_run(run) if run else None, interval),
+        "prices": _prices(state, run, interval),
     }
 
 
-def _prices(state: queries.CatalogueState, run: dict[str, Any] | None, interval: timedelta) -> dict[str, Any]:
+def _prices(state: queries.CatalogueState, last_run: Row[Any] | None, interval: timedelta) -> dict[str, Any]:
+    run = queries.describe_run(last_run) if last_run else None
+    due = next_run(state.refreshed_at, last_run, interval, state.now)
     age = None if state.refreshed_at is None else (state.now - state.refreshed_at).total_seconds()
     told: dict[str, Any] = {
         "status": "ok",
@@ -103,7 +108,8 @@ def _prices(state: queries.CatalogueState, run: dict[str, Any] | None, interval:
         "revision": state.revision,
         "refreshed_at": state.refreshed_at and state.refreshed_at.isoformat(),
         "last_run": run,
-        "next_run": _next_run(state.refreshed_at, interval),
+        "next_run": due.at and due.at.isoformat(),
+        "next_run_reason": due.reason,
     }
     failure = f"the last run failed: {run['reason']}" if run and run["outcome"] == "failed" else None
     if age is None:
@@ -112,11 +118,6 @@ def _prices(state: queries.CatalogueState, run: dict[str, Any] | None, interval:
         why = f", {failure}" if failure else ""
         return told | {"status": "stale", "reason": f"the prices are {age / 3600:.1f} h old{why}"}
     return told | {"status": "failing", "reason": failure} if failure else told
-
-
-def _next_run(refreshed_at: datetime | None, interval: timedelta) -> str | None:
-    """Tell when the next refresh is due at the latest."""
-    return None if refreshed_at is None else (refreshed_at + interval).isoformat()
 
 
 def check_redis(redis: Redis) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from prices.lease import Lease, read_holder
 from prices.logs import log
 from prices.models import refresh_runs
 from prices.redis_client import LOCK_KEY
-from prices.runs import RUNNING, finish_run
+from prices.runs import RUNNING, fail_run
 from prices.services import Services
 
 
@@ -68,7 +68,7 @@ def break_lock(services: Services, token: str, by: str) -> bool:
         )
         if run_id is not None:
             reason = f"claim lost: broken by {by}"
-            finish_run(connection, run_id, utc_now(connection), outcome="failed", reason=reason)
+            fail_run(connection, run_id, utc_now(connection), reason)
     released = False
     try:
         released = Lease(services.redis, LOCK_KEY, token, lease=services.settings.lock_lease).release()

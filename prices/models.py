@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from prices.column_types import UtcDateTime, Utf8
 
-SCHEMA_HEAD = "20261125_04"
+SCHEMA_HEAD = "20261125_05"
 """The migration whose tables these are; a test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -70,6 +70,8 @@ refresh_runs = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("heartbeat_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
+    # Until when no other may begin unless it is forced, because this one failed.
+    Column("retry_at", UtcDateTime),
     Column("fetch_seconds", Float),
     Column("store_seconds", Float),
     Column("received_bytes", Integer),

@@ -20,6 +20,8 @@ class Refresh:
     skipped_rows: int | None = None
     holder: str | None = None
     age_seconds: float | None = None
+    retry_at: str | None = None
+    last_failure: str | None = None
     degraded: bool | None = None
     seconds: float | None = None
 
@@ -30,12 +32,8 @@ class Refresh:
 
 
 class RefreshFailedError(PricesError):
-    """A refresh failed; the text is the reason, `refresh` the whole result.
+    """A refresh failed; the text is the reason, `refresh` the whole result."""
 
-    `retry_after` is how many seconds upstream asked us to wait, 0 when it did not.
-    """
-
-    def __init__(self, reason: str, refresh: Refresh | None = None, retry_after: float = 0.0) -> None:
+    def __init__(self, reason: str, refresh: Refresh | None = None) -> None:
         super().__init__(reason)
         self.refresh = refresh or Refresh("failed", reason=reason)
-        self.retry_after = retry_after

@@ -189,7 +189,7 @@ def require_schema(connection: Connection) -> None:
 def describe_run(run: Row[Any]) -> dict[str, Any]:
     """Tell of a run as every door shows it; times as ISO 8601 UTC."""
     told = {name: getattr(run, name) for name in RUN_COLUMNS if name not in ("id", "skipped", "token")}
-    times = ("started_at", "heartbeat_at", "finished_at")
+    times = ("started_at", "heartbeat_at", "finished_at", "retry_at")
     return {
         "run_id": run.id,
         **told,

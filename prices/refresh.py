@@ -3,13 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-
-from sqlalchemy import Engine
+from datetime import timedelta
 
 from prices.claim import Claim, Held, claim
 from prices.commit import MAX_NAMED_ROWS, commit, confirm
-from prices.database import utc_now, writing
 from prices.errors import PricesError, UpstreamError, in_full, one_line
+from prices.failure import close_failed, reason_of, wait_of
 from prices.freshness import fresh_for
 from prices.guards import Guards
 from prices.logs import bind_context, log
@@ -18,7 +17,7 @@ from prices.outcome import Refresh, RefreshFailedError
 from prices.packing import PackedAhead, pack_ahead
 from prices.publisher import publish_current, publish_state
 from prices.queries import CatalogueState
-from prices.runs import ABANDONED, Fresh, finish_run
+from prices.runs import Fresh, Waiting
 from prices.services import Services
 from prices.shelf import GivenBody, Receipt, Received, Shelf
 from prices.stash import Stash
@@ -41,7 +40,6 @@ def refresh_prices(
     *,
     worker: str,
     task_id: str | None = None,
-    attempt: int = 0,
     force: bool = False,
     trust_marker: bool = False,
     accept_held: bool = False,
@@ -50,10 +48,10 @@ def refresh_prices(
 ) -> Refresh:
     """Refresh the prices if they are due and nobody else does.
 
-    `force` passes over freshness, never over the claim; `trust_marker` lets the mark in Redis stand for
-    the database's word on freshness. `accept_held` believes at once what the guards would hold, and what
-    they hold already. `given` is a body with its time, used instead of a fetch and published by the caller.
-    `progress` is told each step.
+    `force` passes over freshness and over the wait after a failure, never over the claim; `trust_marker` lets
+    the mark in Redis stand for the database's word on freshness. `accept_held` believes at once what the
+    guards would hold, and what they hold already. `given` is a body with its time, used instead of a fetch
+    and published by the caller. `progress` is told each step.
     Raises RefreshFailedError, after the run's row was closed with the reason.
     """
     began = time.monotonic()
@@ -64,7 +62,6 @@ def refresh_prices(
                 services,
                 worker=worker,
                 task_id=task_id,
-                attempt=attempt,
                 force=force,
                 trust_marker=trust_marker,
             ) as claimed:
@@ -76,6 +73,16 @@ def refresh_prices(
                         publish(services, claimed.state)
                     age = claimed.age.total_seconds()
                     return Refresh("skipped", "fresh", revision=claimed.revision, age_seconds=age)
+                if isinstance(claimed, Waiting):
+                    log.info(
+                        "Price update waits after a failure", until=claimed.until, failure=claimed.reason
+                    )
+                    return Refresh(
+                        "skipped",
+                        "waiting",
+                        retry_at=claimed.until.isoformat(),
+                        last_failure=claimed.reason,
+                    )
                 with bind_context(run_id=claimed.run_id):
                     asked = _Asked(force, accept_held, given, progress)
                     return _run(services, claimed, asked, began)
@@ -105,17 +112,24 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
             guards = _guards(services, asked)
             committed = commit(services.engine, claimed.run_id, listed, receipt, guards)
     except BaseException as error:
-        meant, reason = isinstance(error, PricesError), _reason(error)
+        meant, reason = isinstance(error, PricesError), reason_of(error)
         unknown = not meant and isinstance(error, Exception)
         log.error("Price update failed", reason=in_full(error) if meant else reason, exc_info=unknown)
         if receipt and receipt.at and unknown:
             shelf.reject()  # the second failure on the same body, and nobody knows why: a fetch may help
-        _close_failed(services.engine, claimed, reason)
+        wait = timedelta(0) if asked.given else wait_of(services, error, claimed.attempt)
+        retry_at = close_failed(services, claimed.run_id, reason, wait)
         if not isinstance(error, Exception):
             raise
-        failed = Refresh("failed", reason, claimed.run_id, degraded=claimed.degraded, seconds=_since(began))
-        retry_after = error.retry_after if isinstance(error, UpstreamError) else 0.0
-        raise RefreshFailedError(reason, failed, retry_after) from error
+        failed = Refresh(
+            "failed",
+            reason,
+            claimed.run_id,
+            retry_at=retry_at,
+            degraded=claimed.degraded,
+            seconds=_since(began),
+        )
+        raise RefreshFailedError(reason, failed) from error
     del listed
     shelf.forget()
     if not asked.given:
@@ -197,23 +211,6 @@ def publish(
             publish_state(services.redis, services.engine, services.settings, state, ahead)
     except PricesError as error:
         log.warning("The catalogue could not be published", reason=in_full(error))
-
-
-def _reason(error: BaseException) -> str:
-    """Say why a run failed; one whose process was told to end has left its work to others."""
-    if isinstance(error, PricesError):
-        return one_line(error)
-    if isinstance(error, Exception):
-        return f"{type(error).__name__}: {one_line(error)}"
-    return f"{ABANDONED}: its process was told to end ({type(error).__name__})"
-
-
-def _close_failed(engine: Engine, claimed: Claim, reason: str) -> None:
-    try:
-        with writing(engine) as connection:
-            finish_run(connection, claimed.run_id, utc_now(connection), outcome="failed", reason=reason)
-    except PricesError as error:
-        log.error("The failed run's row could not be closed", reason=in_full(error))
 
 
 def _since(began: float) -> float:

@@ -15,6 +15,7 @@ from prices.database import DatabaseClock, utc_now
 from prices.errors import ClaimLostError
 from prices.models import catalogue, refresh_runs
 from prices.queries import CatalogueState
+from prices.retries import waits_until
 
 RUNNING = "running"
 FINISHED = "finished"
@@ -29,7 +30,6 @@ _PASS_FENCE = (
     .where(catalogue.c.fence == bindparam("run"))
     .returning(catalogue, DatabaseClock().label("now"))
 )
-_RUNNING_RUN = select(refresh_runs).where(refresh_runs.c.state == RUNNING)
 _INSERT_RUN = insert(refresh_runs).returning(refresh_runs.c.id)
 _UPDATE_RUNNING_RUN = update(refresh_runs).where(
     refresh_runs.c.id == bindparam("run"), refresh_runs.c.state == RUNNING
@@ -38,10 +38,14 @@ _UPDATE_RUNNING_RUN = update(refresh_runs).where(
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The run that was started, whose number is the fence, and what the catalogue was then."""
+    """The run that was started, whose number is the fence, and what the catalogue was then.
+
+    `attempt` is how many runs in a row failed before it.
+    """
 
     run_id: int
     state: CatalogueState
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +66,25 @@ class Busy:
     since: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """No run was started: the last one failed, and the next may begin at a time that has not come yet."""
+
+    until: datetime
+    reason: str
+
+
 def start_run(
     connection: Connection,
     *,
     worker: str,
     token: str,
     task_id: str | None,
-    attempt: int,
     forced: bool,
     degraded: bool,
     interval: timedelta,
     lease: timedelta,
-) -> Started | Fresh | Busy:
+) -> Started | Fresh | Busy | Waiting:
     """Decide, in one writing transaction and by the database's clock, whether a run may start.
 
     A running row whose heartbeat is older than the lease is closed as abandoned on the way.
@@ -83,12 +94,14 @@ def start_run(
     now, refreshed_at = state.now, state.refreshed_at
     if refreshed_at and not forced and freshness.is_fresh(refreshed_at, now, interval):
         return Fresh(now - refreshed_at, state.revision, state)
-    running = connection.execute(_RUNNING_RUN).one_or_none()
-    if running is not None:
-        if abs(now - running.heartbeat_at) <= lease:
-            return Busy(running.id, running.worker, now - running.started_at)
-        reason = f"{ABANDONED}: its heartbeat stopped"
-        finish_run(connection, running.id, now, outcome="failed", reason=reason)
+    last = queries.last_run(connection)
+    if last is not None and last.state == RUNNING:
+        if abs(now - last.heartbeat_at) <= lease:
+            return Busy(last.id, last.worker, now - last.started_at)
+        fail_run(connection, last.id, now, f"{ABANDONED}: its heartbeat stopped")
+    elif not forced and (until := waits_until(last, now)):
+        return Waiting(until, (last and last.reason) or "")
+    attempt = 0 if last is None or last.outcome == "refreshed" else last.attempt + 1
     row = {
         "state": RUNNING,
         "worker": worker,
@@ -102,7 +115,7 @@ def start_run(
     }
     run_id = connection.execute(_INSERT_RUN, row).scalar_one()
     connection.execute(_MOVE_FENCE, {"fence": run_id})
-    return Started(run_id, state)
+    return Started(run_id, state, attempt)
 
 
 def beat_run(connection: Connection, run_id: int) -> bool:
@@ -133,17 +146,8 @@ def finish_run(
     return closed.rowcount == 1
 
 
-def dead_at(run: Row[Any], now: datetime, lease: timedelta) -> datetime | None:
-    """Tell when a run counts as dead and another must be sent for; None says that it ended in order.
-
-    A running one does a lease after its last heartbeat, one whose process was told to end at that time. Where
-    that time is ahead of `now`, the clock was set back since: it was so long ago that only a message that is
-    still waited for keeps another from being sent.
-    """
-    long_ago = now - freshness.answer_within(lease)
-    if run.state == RUNNING:
-        heartbeat_at = freshness.unless_ahead(run.heartbeat_at, now, lease)
-        return long_ago if heartbeat_at is None else heartbeat_at + lease
-    if (run.reason or "").startswith(ABANDONED):
-        return freshness.unless_ahead(run.finished_at, now) or long_ago
-    return None
+def fail_run(
+    connection: Connection, run_id: int, now: datetime, reason: str, wait: timedelta = timedelta(0)
+) -> bool:
+    """Close the run's row as failed; no other begins for as long as `wait`, unless it is forced."""
+    return finish_run(connection, run_id, now, outcome="failed", reason=reason, retry_at=now + wait)

@@ -1,5 +1,6 @@
 """What a process needs to do its work: settings, an engine and a Redis client, none connected yet."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,6 +33,7 @@ class Services:
     redis: Redis
     clock: Clock = field(default_factory=SystemClock)
     fetch: Fetch = download.fetch
+    jitter: Callable[[], float] = random.random
 
     @classmethod
     def make(cls, settings: Settings | None = None, *, process: str = "command") -> "Services":

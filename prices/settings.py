@@ -24,6 +24,8 @@ MAX_WORKERS = 256
 DEFAULT_UPSTREAM_URL = "https://openrouter.ai/api/v1"
 SHORTEST_INTERVAL = timedelta(minutes=5)
 """How often another machine may be asked; a stand-in on this one may be asked as often as one likes."""
+SHORTEST_RETRY_MAX = timedelta(minutes=1)
+"""How often another machine may be asked while it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Settings:
     upstream_url: str = field(repr=False)
     upstream_authorization: str | None = field(repr=False)
     refresh_interval: timedelta
+    retry_max: timedelta
     lock_ttl: timedelta
     lock_lease: timedelta
     markup: Decimal
@@ -57,13 +60,21 @@ class Settings:
         if ttl < lease:
             raise SettingsError("PRICE_LOCK_TTL must not be shorter than PRICE_LOCK_LEASE")
         upstream_url, upstream_authorization = _upstream(env)
+        interval = timedelta(hours=_number(env, "PRICE_REFRESH_HOURS", "3", most=24 * 31))
+        retry_max = _seconds(env, "PRICE_RETRY_MAX", 600)
+        if not _is_loopback(urlsplit(upstream_url).hostname or ""):
+            _refuse_haste(
+                env, "PRICE_REFRESH_HOURS", interval, SHORTEST_INTERVAL, "five minutes or more (0.0834)"
+            )
+            _refuse_haste(env, "PRICE_RETRY_MAX", retry_max, SHORTEST_RETRY_MAX, "a minute or more (60)")
         return cls(
             database_url=_database_url(env.get("DATABASE_URL", DEFAULT_DATABASE_URL)),
             redis_url=redis_url,
             broker_url=with_certificates("CELERY_BROKER_URL", env.get("CELERY_BROKER_URL", redis_url)),
             upstream_url=upstream_url,
             upstream_authorization=upstream_authorization,
-            refresh_interval=_interval(env, upstream_url),
+            refresh_interval=interval,
+            retry_max=min(interval, retry_max),
             lock_ttl=ttl,
             lock_lease=lease,
             markup=_decimal(env, "PRICE_MARKUP", "1", most=1000),
@@ -155,14 +166,12 @@ def _header_text(env: Mapping[str, str], name: str) -> str | None:
     return text or None
 
 
-def _interval(env: Mapping[str, str], upstream_url: str) -> timedelta:
-    interval = timedelta(hours=_number(env, "PRICE_REFRESH_HOURS", "3", most=24 * 31))
-    if interval < SHORTEST_INTERVAL and not _is_loopback(urlsplit(upstream_url).hostname or ""):
+def _refuse_haste(env: Mapping[str, str], name: str, span: timedelta, least: timedelta, text: str) -> None:
+    if span < least:
         raise SettingsError(
-            f"PRICE_REFRESH_HOURS must be five minutes or more (0.0834), not {env['PRICE_REFRESH_HOURS']!r}:"
+            f"{name} must be {text}, not {env[name]!r}:"
             " only an OPENROUTER_BASE_URL on this machine may be asked more often"
         )
-    return interval
 
 
 def _is_loopback(host: str) -> bool:

@@ -49,7 +49,8 @@ def _print_report(report: dict[str, Any]) -> None:
         )
     if prices.get("age_seconds") is not None:
         print(f"price age  {prices['age_seconds']:.0f} s, revision {prices['revision']}")
-        print(f"next run   by {prices['next_run']}")
+    if prices.get("next_run_reason"):
+        print(f"next run   {prices['next_run'] or 'at once'}: {prices['next_run_reason']}")
 
 
 def run_once(services: Services, options: argparse.Namespace) -> int:
@@ -65,11 +66,12 @@ def run_once(services: Services, options: argparse.Namespace) -> int:
         )
     except RefreshFailedError as error:
         done = error.refresh
+    failed = done.outcome == "failed" or done.reason == "waiting"
     if options.json:
         _print_json(done.to_builtins())
     else:
-        print(_sentence(done), file=sys.stderr if done.outcome == "failed" else sys.stdout)
-    return {"failed": FAILED, "skipped": HELD if done.reason == "held" else 0, "refreshed": 0}[done.outcome]
+        print(_sentence(done), file=sys.stderr if failed else sys.stdout)
+    return FAILED if failed else HELD if done.reason == "held" else 0
 
 
 def replay_folder(services: Services, options: argparse.Namespace) -> int:
@@ -145,7 +147,13 @@ class _Progress:
 
 def _sentence(done: Refresh) -> str:
     if done.outcome == "failed":
-        return f"failed: {done.reason}"
+        then = f"; the next attempt may begin at {done.retry_at}" if done.retry_at else ""
+        return f"failed: {done.reason}{then}"
+    if done.reason == "waiting":
+        return (
+            f"not tried before {done.retry_at}, because the last refresh failed: {done.last_failure}"
+            " (--force does not wait)"
+        )
     if done.reason == "held":
         return f"skipped: {done.holder} is refreshing"
     if done.reason == "fresh":

@@ -7,9 +7,7 @@ from celery import Task, shared_task
 
 from prices import refresh
 from prices.errors import PricesError
-from prices.outcome import RefreshFailedError
 from prices.services import Services
-from tasks.retries import MAX_RETRIES, countdown
 
 
 @cache
@@ -18,25 +16,17 @@ def services() -> Services:
     return Services.make(process="worker")
 
 
-@shared_task(name="refresh_prices", bind=True, max_retries=MAX_RETRIES, throws=(PricesError,))
+@shared_task(name="refresh_prices", bind=True, throws=(PricesError,))
 def refresh_prices(self: Task, *, force: bool = False) -> dict[str, Any]:
-    """Refresh the prices if they are due; `force` passes over freshness, never over the claim.
+    """Refresh the prices if they are due; `force` passes over freshness and waits, never over the claim.
 
-    A failure is tried again later; a forced one is not, because somebody waits for the answer.
+    Celery tries nothing again: what failed is sent for by beat, when the failed run's row says.
     """
-    try:
-        done = refresh.refresh_prices(
-            services(),
-            worker=str(self.request.hostname),
-            task_id=self.request.id,
-            attempt=self.request.retries,
-            force=force,
-            trust_marker=True,
-        )
-    except RefreshFailedError as failure:
-        if force:
-            raise
-        raise self.retry(
-            exc=failure, countdown=countdown(self.request.retries, failure.retry_after)
-        ) from None
+    done = refresh.refresh_prices(
+        services(),
+        worker=str(self.request.hostname),
+        task_id=self.request.id,
+        force=force,
+        trust_marker=True,
+    )
     return done.to_builtins()

@@ -17,7 +17,7 @@ from prices.liveness import Heart
 from prices.logs import log
 from prices.publisher import publish_state
 from prices.redis_client import BEAT_SENT_KEY, redis_errors
-from prices.runs import dead_at
+from prices.retries import again_at
 from prices.services import Services
 from tasks.leader import Leadership
 
@@ -50,6 +50,7 @@ class Timetable:
         self._failing: set[str] = set()
         self._wait = longest_wait
         self._seen: Seen | None = None
+        self._was_blind = False
 
     def look(self) -> float:
         """Send what is due, if this beat leads; give the seconds until the next look."""
@@ -94,14 +95,16 @@ class Timetable:
 
     def _send_if_due(self) -> None:
         if not self._seen:
+            self._was_blind = True
             return
         due, now = self._due(self._seen), self._seen.state.now
         if due is not None and due > now:
             self._wait = min(self._wait, (due - now).total_seconds())
-            return
-        self._send()
-        log.info("Sent the refresh that is due")
-        self._note_sent(now)
+        else:
+            self._send()
+            log.info("Sent the refresh that is due")
+            self._note_sent(now)
+        self._was_blind = False
 
     def _due(self, seen: Seen) -> datetime | None:
         settings, run, now = self._services.settings, seen.run, seen.state.now
@@ -109,7 +112,7 @@ class Timetable:
         return next_send(
             unless_ahead(seen.state.refreshed_at, now, fresh_for(interval)),  # as `is_fresh` has it
             started_at=run and unless_ahead(run.started_at, now),
-            dead_at=run and dead_at(run, now, lease),
+            again_at=run and again_at(run, lease, now),
             sent_at=self._last_sent_at(now),
             interval=interval,
             lease=lease,
@@ -117,7 +120,12 @@ class Timetable:
         )
 
     def _last_sent_at(self, now: datetime) -> datetime | None:
-        """When a message was last sent, by this beat or the leader before it."""
+        """When a message was last sent, by this beat or the leader before it.
+
+        One that was sent before the database went away is not waited for: no run could answer it.
+        """
+        if self._was_blind:
+            return None
         try:
             with redis_errors():
                 noted_us = self._services.redis.get(BEAT_SENT_KEY)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +116,8 @@ class Cluster:
             "OPENROUTER_BASE_URL": standin.base_url,
             "WEB_CONCURRENCY": "1",
             "WORKER_CONCURRENCY": "2",
+            "PRICE_REFRESH_HOURS": "5",  # no part of a day: no tick comes while prices are made stale
+            "PRICE_RETRY_MAX": "30",  # seconds; ten minutes in production
             **settings,
         }
         self.services = Services.make(Settings.from_env(self.env))
@@ -228,20 +229,26 @@ class Cluster:
         """The run that started last."""
         return self.runs()[-1]
 
-    def make_stale(self) -> None:
-        """Make the prices due, as time would: they are a day old, and the mark in Redis has ended."""
+    def make_stale(self, age: float = 0.95) -> None:
+        """Make the prices so many intervals old, as time would; the mark in Redis has ended.
+
+        After nine tenths anybody may refresh them, and after the whole beat sends for that.
+        """
         with writing(self.services.engine) as connection:
-            yesterday = utc_now(connection) - timedelta(days=1)
-            connection.execute(update(catalogue).values(refreshed_at=yesterday))
+            then = utc_now(connection) - age * self.services.settings.refresh_interval
+            connection.execute(update(catalogue).values(refreshed_at=then))
+            connection.execute(
+                update(refresh_runs).where(refresh_runs.c.finished_at > then).values(started_at=then)
+            )
         with contextlib.suppress(RedisError):
             self.services.redis.delete(FRESH_KEY)
 
     def make_stale_under_beat(self) -> None:
-        """Make the prices due where a beat runs, which may have looked before and still call them fresh."""
+        """Make the prices stale where a beat runs, which may have looked before and still call them fresh."""
         self.make_stale()
         redis = self.services.redis
         redis.set(FRESH_KEY, "0")
-        self.wait_until(lambda: redis.get(FRESH_KEY) is None, "beat has seen that the prices are due")
+        self.wait_until(lambda: redis.get(FRESH_KEY) is None, "beat has seen that the prices are stale")
 
     def published_is_current(self) -> bool:
         """Whether Redis holds what the database says."""

@@ -26,8 +26,8 @@ Made by `make faults`: real workers, beats, Redis, {engines}, each fault done to
 a test of `tests/cluster`; it asserts the requests that reached upstream, the runs and their outcomes, the
 revision, the history and the published snapshot. *Within* is the longest time to recovery that was seen;
 *requests* is how many upstream answered whole. The lease is 60 s in production and {lease} here: what
-waits for a lease takes that much longer there. A first retry comes within 10 s there, within half a second
-here.
+waits for a lease takes that much longer there. So does what waits for a retry: a failed run is tried again
+after 5 to 10 s in production, and after a quarter to half a second here.
 
 {machine}. Runs: {runs}.
 """

@@ -17,12 +17,9 @@ from celery.signals import worker_process_init
 from prices import commit, openrouter, refresh
 from prices.lease import Lease
 from prices.stash import Stash
-from tasks import retries
 
 FOLDER: Final = "STAGES_FOLDER"
 LOOK_SECONDS: Final = 0.02
-RETRY_SECONDS: Final = 0.5
-"""In place of ten: what a test leaves in the queue is done before the next begins."""
 
 Step = Callable[..., Any]
 Gate = Callable[[], None]
@@ -70,7 +67,6 @@ def put_up(**_rest: Any) -> None:
     for stage, (owner, name, place) in STEPS.items():
         setattr(owner, name, place(getattr(owner, name), partial(wait_at, folder, stage)))
     refresh._run = telling_its_process(refresh._run, folder)
-    retries.FIRST_SECONDS = RETRY_SECONDS
 
 
 def wait_at(folder: Path, stage: str) -> None:

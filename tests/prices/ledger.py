@@ -9,7 +9,7 @@ from prices.commit import Counts, commit
 from prices.database import reading, utc_now, writing
 from prices.guards import Guards
 from prices.openrouter import parse
-from prices.runs import Busy, Fresh, Started, start_run
+from prices.runs import Busy, Fresh, Started, Waiting, start_run
 from prices.shelf import Received
 from tests.prices.lists import body
 
@@ -17,13 +17,12 @@ INTERVAL = timedelta(hours=3)
 LEASE = timedelta(seconds=60)
 
 
-def try_to_start(engine: Engine, worker: str = "w1", **other: Any) -> Started | Fresh | Busy:
+def try_to_start(engine: Engine, worker: str = "w1", **other: Any) -> Started | Fresh | Busy | Waiting:
     """Ask whether a run may start; forced, unless told otherwise."""
     asked: dict[str, Any] = {
         "worker": worker,
         "token": f"{worker}|-|0123456789abcdef",
         "task_id": None,
-        "attempt": 0,
         "forced": True,
         "degraded": False,
         "interval": INTERVAL,

@@ -42,7 +42,6 @@ def claiming(services: Services, **other: Any) -> AbstractContextManager[Claim |
     asked: dict[str, Any] = {
         "worker": "w1@host",
         "task_id": "task",
-        "attempt": 0,
         "force": True,
         "trust_marker": False,
     }

@@ -17,7 +17,7 @@ from prices.lease import Lease, make_token
 from prices.liveness import say_alive
 from prices.models import catalogue
 from prices.redis_client import BEAT_LEADER_KEY, LOCK_KEY, make_redis
-from prices.runs import finish_run
+from prices.runs import fail_run, finish_run
 from prices.services import Services
 from tests.prices.ledger import INTERVAL, fill, started
 from tests.prices.lists import model
@@ -56,6 +56,7 @@ def test_a_cluster_in_which_all_is_well_is_healthy_and_tells_the_whole(lively: S
     assert 0 <= told["prices"]["age_seconds"] < 60
     assert told["prices"]["last_run"]["outcome"] == "refreshed"
     assert told["prices"]["next_run"] > told["prices"]["refreshed_at"]
+    assert told["prices"]["next_run_reason"] == "on schedule"
     assert list(told["worker"]["workers"]) == ["w1@host"]
     assert told["beat"]["leader"] == "celerybeat@host"
     assert told["redis"]["lock"] is None
@@ -117,6 +118,17 @@ def test_prices_older_than_two_windows_are_stale(lively: Services) -> None:
     age(lively, 1.81 * INTERVAL)
     told = report(lively)
     assert (told["status"], told["prices"]["status"]) == ("degraded", "stale")
+
+
+def test_after_a_failure_the_next_attempt_is_told_with_its_reason(lively: Services) -> None:
+    age(lively, INTERVAL)
+    run = started(lively.engine)
+    with writing(lively.engine) as connection:
+        now = utc_now(connection)
+        fail_run(connection, run, now, "upstream answered 503", timedelta(hours=5))
+    told = report(lively)["prices"]
+    assert told["next_run"] == told["last_run"]["retry_at"] == (now + timedelta(hours=5)).isoformat()
+    assert told["next_run_reason"] == "attempt 1 failed: upstream answered 503"
 
 
 def test_a_last_run_that_failed_is_told_with_its_reason(lively: Services) -> None:

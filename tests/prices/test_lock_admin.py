@@ -42,9 +42,7 @@ def test_a_lock_that_nobody_holds_is_shown_as_free(stores: Services) -> None:
 
 
 def test_a_claim_is_shown_in_both_stores_under_one_token(stores: Services) -> None:
-    with claim(
-        stores, worker="w1@host", task_id="task", attempt=0, force=True, trust_marker=False
-    ) as claimed:
+    with claim(stores, worker="w1@host", task_id="task", force=True, trust_marker=False) as claimed:
         assert isinstance(claimed, Claim)
         shown = show_lock(stores)
         assert shown.token == shown.redis_token == shown.run_token
@@ -73,9 +71,7 @@ def test_without_the_database_nothing_is_shown_or_broken(stores: Services) -> No
 
 
 def test_a_broken_claim_finds_out_frees_the_way_and_commits_nothing(stores: Services) -> None:
-    with claim(
-        stores, worker="w1@host", task_id="task", attempt=0, force=True, trust_marker=False
-    ) as claimed:
+    with claim(stores, worker="w1@host", task_id="task", force=True, trust_marker=False) as claimed:
         assert isinstance(claimed, Claim)
         assert break_lock(stores, str(show_lock(stores).token), by="operator@host")
         assert show_lock(stores) == LockState()

@@ -26,6 +26,12 @@ from tests.prices.lists import body, model
 from tests.prices.made_clock import MadeClock
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """After a failure nobody waits here, unless a test is about that."""
+    return replace(settings, retry_max=timedelta(0))
+
+
 def last_run(services: Services) -> dict[str, object]:
     with reading(services.engine) as connection:
         run = queries.last_run(connection)
@@ -472,11 +478,78 @@ def test_a_worker_that_stood_still_after_its_commit_asks_anew_how_fresh_the_pric
     assert services.redis.pttl(FRESH_KEY) / 1000 == pytest.approx(left, abs=60)
 
 
+def wait_of_last_run(services: Services) -> float:
+    """How long the last run keeps the next one waiting, seconds."""
+    with reading(services.engine) as connection:
+        run = queries.last_run(connection)
+    assert run is not None
+    return float((run.retry_at - run.finished_at).total_seconds())
+
+
+def test_until_the_time_that_a_failed_run_names_nobody_asks_upstream_unless_forced(
+    services: Services, services_without_redis: Services, standin: Standin
+) -> None:
+    standin.answer(status=429, headers={"Retry-After": "7200"})
+    with pytest.raises(RefreshFailedError):
+        refresh_prices(services, worker="w1")
+    standin.clear()
+    standin.forget()
+    services.redis.flushall()
+
+    for other in (services, services_without_redis):
+        for trust_marker in (True, False):
+            told = refresh_prices(other, worker="w2", trust_marker=trust_marker)
+            assert (told.outcome, told.reason) == ("skipped", "waiting")
+            assert told.retry_at == last_run(services)["retry_at"]
+            assert "upstream answered 429" in str(told.last_failure)
+    assert standin.requests()["received"] == 0
+    assert services.redis.get(LOCK_KEY) is None
+
+    assert refresh_prices(services, worker="w3", force=True).outcome == "refreshed"
+    assert standin.requests()["received"] == 1
+
+
+def test_each_failure_in_a_row_waits_longer_and_a_success_ends_the_row(
+    services: Services, standin: Standin
+) -> None:
+    patient = replace(
+        services, settings=replace(services.settings, retry_max=timedelta(minutes=10)), jitter=lambda: 1.0
+    )
+    standin.answer(status=503)
+    waits, attempts = [], []
+    for _time in range(8):
+        with pytest.raises(RefreshFailedError):
+            refresh_prices(patient, worker="w1", force=True)
+        waits.append(wait_of_last_run(services))
+        attempts.append(last_run(services)["attempt"])
+    assert waits == [10, 20, 40, 80, 160, 320, 600, 600]
+    assert attempts == list(range(8))
+
+    standin.clear()
+    refresh_prices(patient, worker="w1", force=True)
+    run = last_run(services)
+    assert (run["attempt"], run["retry_at"]) == (8, None)
+    standin.answer(status=503)
+    with pytest.raises(RefreshFailedError):
+        refresh_prices(patient, worker="w1", force=True)
+    assert (last_run(services)["attempt"], wait_of_last_run(services)) == (0, 10)
+
+
+def test_a_body_that_was_given_and_is_no_list_keeps_nobody_waiting(services: Services) -> None:
+    patient = replace(services, settings=replace(services.settings, retry_max=timedelta(minutes=10)))
+    with pytest.raises(RefreshFailedError):
+        refresh_prices(patient, worker="w1", force=True, given=Received(b"no list", datetime.now(UTC)))
+    assert wait_of_last_run(services) == 0
+
+
 def test_a_failed_refresh_says_how_long_upstream_asked_to_wait(services: Services, standin: Standin) -> None:
     standin.answer(status=429, headers={"Retry-After": "77"})
     with pytest.raises(RefreshFailedError, match="429") as failure:
         refresh_prices(services, worker="test")
-    assert failure.value.retry_after == 77
+    run = last_run(services)
+    assert run["reason"] == "upstream answered 429; upstream asked to wait 77 s"
+    assert failure.value.refresh.retry_at == run["retry_at"]
+    assert 76 <= wait_of_last_run(services) <= 88
 
 
 def test_the_reason_of_a_failure_names_no_address(services: Services) -> None:

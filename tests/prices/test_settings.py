@@ -142,6 +142,14 @@ def test_another_machine_is_asked_no_more_often_than_every_five_minutes(upstream
     assert interval(str(5 / 60)) == timedelta(minutes=5)
 
 
+def test_a_wait_after_a_failure_is_no_longer_than_ten_minutes_nor_than_the_interval() -> None:
+    here = {"OPENROUTER_BASE_URL": "http://127.0.0.1:1"}
+    assert Settings.from_env({}).retry_max == timedelta(minutes=10)
+    assert Settings.from_env({"PRICE_RETRY_MAX": "60"}).retry_max == timedelta(minutes=1)
+    assert Settings.from_env(here | {"PRICE_RETRY_MAX": "2"}).retry_max == timedelta(seconds=2)
+    assert Settings.from_env(here | {"PRICE_REFRESH_HOURS": "0.001"}).retry_max == timedelta(seconds=3.6)
+
+
 def test_a_lock_may_last_exactly_as_long_as_its_lease() -> None:
     read = Settings.from_env({"PRICE_LOCK_TTL": "60", "PRICE_LOCK_LEASE": "60"})
     assert read.lock_ttl == read.lock_lease == timedelta(seconds=60)
@@ -162,6 +170,7 @@ WRONG = {
     ],
     "OPENROUTER_API_KEY": [f"{SECRET}\nX: y", f"{SECRET}é", f"{SECRET}\x7f"],
     "PRICE_REFRESH_HOURS": ["0", "-1", "three", "nan", "inf", "745", "1e999"],
+    "PRICE_RETRY_MAX": ["0", "59", "x", "86401"],
     "PRICE_LOCK_TTL": ["0", "x", "86401", "59"],
     "PRICE_LOCK_LEASE": ["0", "-5", "nan", "1801"],
     "PRICE_MARKUP": ["0", "-1", "NaN", "Infinity", "1001", "x"],

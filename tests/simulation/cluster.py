@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any
@@ -16,7 +15,6 @@ from prices.redis_client import LOCK_KEY
 from prices.refresh import refresh_prices
 from prices.services import Services
 from prices.settings import Settings
-from tasks.retries import MAX_RETRIES, countdown
 from tasks.timetable import Timetable
 from tests.simulation.client import SimRedis
 from tests.simulation.database import SimDatabase
@@ -31,6 +29,8 @@ REDELIVERY_SECONDS = 90.0
 """How long a message of a worker that died stays unseen: the broker's visibility timeout."""
 SLOW_SECONDS = (5.0, 25.0, 70.0)
 """How long upstream may let a part of its body wait: the lease may be shorter than a fetch lasts."""
+RETRY_AFTER = (0.0, 0.0, 30.0, 150.0)
+"""How long upstream may ask those to wait whom it refuses."""
 
 _somebody = Process("somebody")
 
@@ -45,6 +45,11 @@ class Cluster:
         self.database = SimDatabase(world, self.watch.committing, self.watch.committed)
         self.queue = Queue(world)
         self.tries_to_send = 0
+        self.upstream_down_until = 0.0
+        self.retry_after = RETRY_AFTER
+        self.fetches: list[float] = []
+        self.fetching: set[Process] = set()
+        self.most_at_once = 0
         self.expect_another_try: Callable[[Cluster, Process], None] = lambda _cluster, _process: None
         world.watch = self.watch.step
         self._names = itertools.count(1)
@@ -66,7 +71,8 @@ class Cluster:
             engine,
             redis,
             VirtualClock(self.world),
-            lambda _url, _key, progress: self._upstream(process, forced(), progress),
+            lambda _url, _key, progress: self._fetch(process, forced(), progress),
+            self.world.random.random,
         )
 
     def _worker(self, process: Process) -> None:
@@ -98,16 +104,12 @@ class Cluster:
                 services,
                 worker=process.name,
                 task_id=str(message.number),
-                attempt=message.retries,
                 force=message.force,
                 trust_marker=True,
             )
             self.world.note(f"{process.name} message {message.number}: {done.outcome} {done.reason or ''}")
         except RefreshFailedError as failure:
             self.world.note(f"{process.name} message {message.number}: failed, {failure}")
-            if not message.force and message.retries < MAX_RETRIES:
-                wait = countdown(message.retries, failure.retry_after, self.world.random.random)
-                self.queue.put(replace(message, retries=message.retries + 1), wait)
         self.watch.work_ends(process)
 
     def _beat(self, process: Process) -> None:
@@ -136,10 +138,21 @@ class Cluster:
         if self.world.fails(self.world.odds.reply_lost):
             raise TimeoutError("the broker's reply was lost")
 
+    def _fetch(self, process: Process, forced: bool, progress: Callable[[int], None]) -> bytes:
+        self.fetches.append(self.world.now)
+        self.fetching = {one for one in self.fetching if one.alive} | {process}
+        self.most_at_once = max(self.most_at_once, len(self.fetching))
+        try:
+            return self._upstream(process, forced, progress)
+        finally:
+            self.fetching.discard(process)
+
     def _upstream(self, process: Process, forced: bool, progress: Callable[[int], None]) -> bytes:
         self.world.befall("upstream, before")
-        if self.world.fails(self.world.odds.refused):
-            raise UpstreamError("upstream answered 503")
+        if self.upstream_down_until > self.world.now or self.world.fails(self.world.odds.refused):
+            wait = self.world.random.choice(self.retry_after)
+            self.watch.asked_to_wait(process, wait)
+            raise UpstreamError("upstream answered 503", wait)
         for part in range(3):
             self.world.befall("upstream, between")
             if self.world.random.random() < self.world.odds.slow:

@@ -65,9 +65,9 @@ HEARTBEAT = Edit(
     "prices/runs.py", BEATEN, 'connection.execute(_UPDATE_RUNNING_RUN, {"run": run_id, "state": RUNNING})'
 )
 TTL = Edit("prices/claim.py", "if self._clock.monotonic() >= self._ends_at:", "if False:")
-BUSY = Edit("prices/runs.py", "if abs(now - running.heartbeat_at) <= lease:", "if False:")
-DEAD = Edit("prices/runs.py", "if abs(now - running.heartbeat_at) <= lease:", "if True:")
-STASH = Edit("prices/refresh.py", "if there := shelf.get(claimed.state):", "if there := None:")
+BUSY = Edit("prices/runs.py", "if abs(now - last.heartbeat_at) <= lease:", "if False:")
+DEAD = Edit("prices/runs.py", "if abs(now - last.heartbeat_at) <= lease:", "if True:")
+STASH = Edit("prices/refresh.py", "if there := shelf.get(state):", "if there := None:")
 STASH_REDIS = Edit(
     "prices/stash.py",
     "for put in (self._put_in_redis, self._put_in_database):",
@@ -92,13 +92,20 @@ AFTER = Edit("prices/stash.py", " or stashed.run_id <= (state.refreshed_run_id o
 FORGET = Edit("prices/refresh.py", "    shelf.forget()\n", "")
 NOTE = Edit(
     "tasks/timetable.py",
-    '        self._send()\n        log.info("Sent the refresh that is due")\n        self._note_sent(now)',
-    "        self._note_sent(now)\n        self._send()",
+    '            self._send()\n            log.info("Sent the refresh that is due")\n'
+    "            self._note_sent(now)",
+    "            self._note_sent(now)\n            self._send()",
 )
-AGAIN = Edit("prices/freshness.py", "if sent_at is not None and not answered:", "if False:")
-HEIR = Edit(
-    "prices/freshness.py", "if dead_at is not None and (sent_at is None", "if False and (sent_at is None"
+AGAIN = Edit("prices/freshness.py", "sent_at + answer_within(lease)", "sent_at + 10 * interval")
+HEIR = Edit("prices/retries.py", "unless_ahead(run.heartbeat_at, now, lease), lease", "now, lease")
+WAITING = Edit(
+    "prices/runs.py", "elif not forced and (until := waits_until(last, now)):", "elif until := None:"
 )
+RETRY_AFTER = Edit(
+    "prices/failure.py", "error.retry_after if isinstance(error, UpstreamError) else 0.0", "0.0"
+)
+RETRY = Edit("prices/retries.py", "ends - run.finished_at\n", "timedelta(hours=3)\n")
+GROWTH = Edit("prices/retries.py", "(1 << min(failures, SHARE.bit_length()))", "1")
 PUBLISH = Edit(
     "prices/publication.py", "if there and there <= ahead and there > tonumber(ARGV[1]) then", "if false then"
 )
@@ -111,7 +118,7 @@ ONE_RUNNING = Edit(
     '["state"],\n        unique=True,',
     '["state"],\n        unique=False,',
 )
-RUNNING_ROW = Edit("prices/runs.py", "if running is not None:", "if False:")
+RUNNING_ROW = Edit("prices/runs.py", "if last is not None and last.state == RUNNING:", "if False:")
 
 CAPPED = "the bounds of a fetch and of a task end every run before; tests/prices/test_claim.py shows it"
 REPAIRED = "beat and web, which put the later one back; tests/prices/test_publication.py shows it"
@@ -154,6 +161,10 @@ MUTATIONS = (
     Mutation("publish before reserve in beat", (NOTE,)),
     Mutation("sending again what no run answered", (AGAIN,)),
     Mutation("sending for a run that died", (HEIR,)),
+    Mutation("sending for a run that failed", (RETRY,)),
+    Mutation("waiting after a failure", (WAITING,)),
+    Mutation("the wait that upstream asks for", (RETRY_AFTER,)),
+    Mutation("waits that grow", (GROWTH,)),
     Mutation("no older publication over a later one", (PUBLISH,), REPAIRED),
     Mutation("no confirmation that sets the time back", (CONFIRM,)),
     Mutation("beat's repair of the publication", (REPAIR,)),

@@ -15,7 +15,6 @@ class Message:
 
     number: int
     force: bool = False
-    retries: int = 0
 
 
 class Queue:

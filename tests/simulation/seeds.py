@@ -23,12 +23,15 @@ from tests.simulation.expectations import (
     expect_no_idleness,
     is_well,
 )
+from tests.simulation.outage import live_through_an_outage
 from tests.simulation.process import Odds, Process
 from tests.simulation.world import World
 
 TROUBLED, STEP = 300.0, 30.0
 """Seconds of misfortune, and of a step of the calm after it, in which everything must come right."""
 CALM_STEPS = 20
+OUTAGES = 100
+"""Each world of so many is one in which upstream is away for an hour."""
 REFRESH, LEASE, TTL = timedelta(seconds=300), timedelta(seconds=60), timedelta(seconds=150)
 
 
@@ -49,7 +52,10 @@ def run_seed(seed: int) -> Broken | None:
     _quiet()
     world = World(seed)
     try:
-        _live(world)
+        if seed % OUTAGES == OUTAGES - 1:
+            live_through_an_outage(world)
+        else:
+            _live(world)
     except Exception as error:  # noqa: BLE001 - whatever a process of the cluster raises ends its world
         kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
         return Broken(seed, f"{kind}{error}", world.trace)
@@ -104,12 +110,16 @@ def _disturb(cluster: Cluster, workers: int) -> None:
     def database_away() -> None:
         cluster.database.down_until = world.now + draw.choice((3.0, 50.0, 150.0))
 
+    def upstream_away() -> None:
+        cluster.upstream_down_until = world.now + draw.choice((3.0, 50.0, 150.0))
+
     def evict() -> None:
         key = draw.choice((LOCK_KEY, PAYLOAD_KEY, FRESH_KEY))
         world.note(f"{key} is evicted")
         server.evict(key.encode())
 
-    for act in draw.choices((burst, redis_away, database_away, evict), (5, 1, 1, 2), k=draw.randint(1, 6)):
+    acts = (burst, redis_away, database_away, upstream_away, evict)
+    for act in draw.choices(acts, (5, 1, 1, 1, 2), k=draw.randint(1, 6)):
         world.spawn(fate, act, draw.random() * TROUBLED)
 
 
@@ -117,7 +127,7 @@ def _calm_down(cluster: Cluster) -> None:
     """End all misfortune; where the broker stands apart, Redis may stay away: the database decides alone."""
     cluster.world.note("calm")
     cluster.world.odds = Odds()
-    cluster.database.down_until = 0.0
+    cluster.database.down_until = cluster.upstream_down_until = 0.0
     stays_away = cluster.apart and cluster.world.random.random() < 0.3
     cluster.server.down_until = float("inf") if stays_away else 0.0
 

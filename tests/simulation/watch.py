@@ -43,6 +43,16 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """What upstream asked of a run: that nobody comes before a time."""
+
+    run: int
+    holder: Process
+    faults: int
+    until: float
+
+
+@dataclass(frozen=True)
 class Work:
     """How things stood when a worker took a message."""
 
@@ -62,6 +72,7 @@ class Watch:
         self._works: dict[Process, Work] = {}
         self._runs: dict[Process, int] = {}
         self._run = Run(0, Process("nobody"), 0, 0.0, running=False)
+        self._wait = Wait(0, self._run.holder, 0, 0.0)
         self._refreshed_run = self._revision = 0
         self.refreshed_at: float | None = None
 
@@ -95,6 +106,15 @@ class Watch:
             self.broken(f"{process.name} fetched again {now - earlier.at:.0f} s later")
         run, digest = self._runs[process], digest_of(body)
         self._receipts.add(Receipt(now, run, process, getcurrent(), digest, forced, degraded, process.faults))
+
+    def asked_to_wait(self, process: Process, seconds: float) -> None:
+        """Upstream refused a process, and asked that nobody comes again within so many seconds."""
+        self._wait = Wait(self._runs[process], process, process.faults, self._world.now + seconds)
+
+    @property
+    def waits_until(self) -> float:
+        """Until when upstream asked last that nobody comes."""
+        return self._wait.until
 
     def step(self, _process: Process, strand: greenlet, where: str) -> None:
         """A strand is about to wait for the outside."""
@@ -148,6 +168,9 @@ class Watch:
             self.broken(f"run {number} started while the prices were fresh")
         if degraded and self._holds_lock(holder) and holder.faults - self._works[holder].faults <= 1:
             self.broken(f"{holder.name} does not know its own lock after one lost reply")
+        wait, came_to_tell = self._wait, self._wait.holder.faults == self._wait.faults
+        if not forced and wait.run == last.number and came_to_tell and self._world.now < wait.until:
+            self.broken(f"run {number} did not wait as upstream had asked")
         untouched = last.running and last.holder.alive and last.holder.faults == last.faults
         gave_way = self._world.now - last.rival_at > self._lease / 3
         if untouched and not gave_way and started - last.started <= self._ttl:

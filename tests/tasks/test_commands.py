@@ -55,10 +55,37 @@ def test_run_once_ends_with_1_and_the_reason_when_it_fails(
     assert told["outcome"] == "failed"
     assert "upstream answered 500" in told["reason"]
 
-    done = run(*TASKS, "run-once", env=env)
+    done = run(*TASKS, "run-once", "--force", env=env)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("failed: upstream answered 500")
+    assert "; the next attempt may begin at 20" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_run_once_waits_as_upstream_asked_unless_forced_and_status_says_until_when(
+    env: dict[str, str], run: Run, standin: Standin
+) -> None:
+    standin.answer(status=429, headers={"Retry-After": "7200"})
+    told = json_of(run(*TASKS, "run-once", "--json", env=env))
+    standin.clear()
+    standin.forget()
+
+    waiting = run(*TASKS, "run-once", "--json", env=env)
+    again = json_of(waiting)
+    assert (waiting.returncode, again["outcome"], again["reason"]) == (1, "skipped", "waiting")
+    assert again["retry_at"] == told["retry_at"]
+    for_people = run(*TASKS, "run-once", env=env)
+    assert (for_people.returncode, for_people.stdout) == (1, "")
+    assert for_people.stderr.splitlines()[-1] == (
+        f"not tried before {told['retry_at']}, because the last refresh failed: {told['reason']}"
+        " (--force does not wait)"
+    )
+    shown = run(*TASKS, "status", env=env).stdout
+    assert f"next run   {told['retry_at']}: attempt 1 failed: {told['reason']}\n" in shown
+    assert standin.requests()["received"] == 0
+
+    assert run(*TASKS, "run-once", "--force", env=env).returncode == 0
+    assert ": on schedule\n" in run(*TASKS, "status", env=env).stdout
 
 
 def test_run_once_says_what_it_holds_and_accepts_it_where_told(

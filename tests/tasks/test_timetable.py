@@ -16,7 +16,8 @@ from prices.models import catalogue, refresh_runs
 from prices.publication import read_publication
 from prices.publisher import publish_current
 from prices.redis_client import BEAT_LEADER_KEY, BEAT_SENT_KEY, FRESH_KEY, make_redis
-from prices.runs import ABANDONED, finish_run
+from prices.retries import wait_after
+from prices.runs import fail_run
 from prices.services import Services
 from prices.settings import Settings
 from tasks.timetable import Timetable
@@ -114,11 +115,11 @@ def database_time(stores: Services) -> DatabaseTime:
     return DatabaseTime(stores.engine)
 
 
-def fail(services: Services, reason: str) -> None:
-    """Let a run start and fail now."""
+def fail(services: Services, wait: timedelta = timedelta(0)) -> None:
+    """Let a run start and fail now, and keep the next one waiting."""
     run_id = started(services.engine)
     with writing(services.engine) as connection:
-        finish_run(connection, run_id, utc_now(connection), outcome="failed", reason=reason)
+        fail_run(connection, run_id, utc_now(connection), "upstream answered 500", wait)
 
 
 def test_prices_that_were_never_refreshed_are_sent_for_at_once_and_once(stores: Services, beat: Beat) -> None:
@@ -193,16 +194,58 @@ def test_a_run_that_died_is_sent_for_again_once_it_counts_as_dead(stores: Servic
 
 
 def test_a_run_whose_process_was_told_to_end_is_sent_for_again_at_once(stores: Services, beat: Beat) -> None:
-    fail(stores, f"{ABANDONED}: its process was told to end")
+    fail(stores)
     beat.look()
     beat.look()
     assert beat.sent == 1
 
 
-def test_a_run_that_failed_in_order_is_left_to_its_own_retries(stores: Services, beat: Beat) -> None:
-    fail(stores, "upstream answered 500")
-    beat.look()
+def test_a_run_that_failed_is_sent_for_again_when_its_wait_is_over(stores: Services, beat: Beat) -> None:
+    fail(stores, wait=timedelta(seconds=2))
+    assert 0.1 <= beat.look() <= 2
     assert beat.sent == 0
+    fail(stores, wait=timedelta(hours=20))
+    assert beat.look() == WAIT
+    assert beat.sent == 0
+    fail(stores)
+    for _look in range(3):
+        beat.look()
+    assert beat.sent == 1
+
+
+def test_a_failed_run_is_tried_again_long_before_the_next_tick(stores: Services, beat: Beat) -> None:
+    fill(stores.engine, model("a/one"))
+    set_times(stores, refreshed=INTERVAL + LEASE)
+    fail(stores, wait=wait_after(0, timedelta(minutes=10), 0.0, 0.0) - timedelta(seconds=4))
+    assert beat.look() <= 1
+    fail(stores)
+    beat.look()
+    assert beat.sent == 1
+
+
+def test_prices_that_a_replay_left_old_are_sent_for_once_it_is_over(stores: Services, beat: Beat) -> None:
+    fill(stores.engine, model("a/one"), at=datetime.now(UTC) - timedelta(days=30))
+    beat.look()
+    assert beat.sent == 0  # another body may follow
+    with writing(stores.engine) as connection:
+        connection.execute(update(refresh_runs).values(started_at=utc_now(connection) - LEASE))
+    beat.look()
+    beat.look()
+    assert beat.sent == 1
+
+
+def test_a_message_that_was_sent_before_the_database_went_away_is_not_waited_for(
+    stores: Services, beat: Beat
+) -> None:
+    beat.look()
+    assert beat.sent == 1
+    beat.timetable._services = replace(stores, engine=make_engine("postgresql+psycopg://u:p@127.0.0.1:1/db"))
+    beat.look()
+    assert beat.sent == 1
+    beat.timetable._services = stores
+    for _look in range(3):
+        beat.look()
+    assert beat.sent == 2
 
 
 def test_of_two_beats_one_leads_and_sends(stores: Services, beat: Beat, other: Beat) -> None:
@@ -360,14 +403,14 @@ def test_a_beat_that_sent_before_the_clock_was_set_back_sends_what_is_due_after_
 
 
 @pytest.mark.parametrize("ended", [False, True])
-def test_a_run_that_died_before_the_clock_was_set_back_is_sent_for_once(
+def test_a_run_that_died_or_failed_before_the_clock_was_set_back_is_sent_for_once(
     ended: bool, stores: Services, beat: Beat, database_time: DatabaseTime
 ) -> None:
     fill(stores.engine, model("a/one"))
     set_times(stores, refreshed=INTERVAL - LEASE)
     database_time.ahead = DAYS
     if ended:
-        fail(stores, f"{ABANDONED}: its process was told to end")
+        fail(stores, wait=timedelta(hours=2))
     else:
         started(stores.engine)
     database_time.ahead = timedelta(0)
