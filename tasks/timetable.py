@@ -5,7 +5,7 @@ Knows nothing of Celery: the scheduler hands in how to send, and how to tell the
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Row
 
@@ -20,6 +20,8 @@ from prices.redis_client import BEAT_SENT_KEY, redis_errors
 from prices.retries import again_at
 from prices.services import Services
 from tasks.leader import Leadership
+
+T = TypeVar("T")
 
 
 class Seen(NamedTuple):
@@ -49,7 +51,6 @@ class Timetable:
         self._sent_at: datetime | None = None
         self._failing: set[str] = set()
         self._wait = longest_wait
-        self._seen: Seen | None = None
         self._was_blind = False
 
     def look(self) -> float:
@@ -57,10 +58,11 @@ class Timetable:
         self._try("heartbeat", self._heart.beat)
         self._wait = self._longest_wait
         if self._leadership.hold():
-            self._seen = None
-            self._try("database", self._see)
-            self._try("publication", self._repair_publication)
-            self._try("schedule", self._send_if_due)
+            seen = self._try("database", self._see)
+            if seen is not None:
+                self._try("publication", lambda: self._repair_publication(seen))
+                self._try("schedule", lambda: self._send_if_due(seen))
+            self._was_blind = seen is None
         return max(self._wait, 0.1)
 
     def end(self) -> None:
@@ -68,43 +70,42 @@ class Timetable:
         self._try("leadership", self._leadership.give_up)
         self._try("heartbeat", self._heart.stop)
 
-    def _try(self, part: str, act: Callable[[], None]) -> None:
-        """Do one part of the work; log once when it begins to fail, and once when it works again."""
+    def _try(self, part: str, act: Callable[[], T]) -> T | None:
+        """Do one part of the work; log once when it begins to fail, and once when it works again.
+
+        Give what came of it, None where it failed.
+        """
         try:
-            act()
+            done = act()
         except Exception as error:  # noqa: BLE001 - the broker's driver decides what a refusal looks like
             if part not in self._failing:
                 reason = f"{type(error).__name__}: {in_full(error)}"
                 log.warning("Beat cannot do a part of its work, trying again", part=part, reason=reason)
             self._failing.add(part)
-        else:
-            if part in self._failing:
-                log.info("Beat can do this part of its work again", part=part)
-            self._failing.discard(part)
+            return None
+        if part in self._failing:
+            log.info("Beat can do this part of its work again", part=part)
+        self._failing.discard(part)
+        return done
 
-    def _see(self) -> None:
+    def _see(self) -> Seen:
         """Ask the database for the time, the catalogue's state and the last run."""
         with reading(self._services.engine) as connection:
-            self._seen = Seen(queries.catalogue_state(connection), queries.last_run(connection))
+            return Seen(queries.catalogue_state(connection), queries.last_run(connection))
 
-    def _repair_publication(self) -> None:
+    def _repair_publication(self, seen: Seen) -> None:
         """Make good a publication that is missing or behind: Redis was away, or came back empty."""
-        if self._seen:
-            services = self._services
-            publish_state(services.redis, services.engine, services.settings, self._seen.state)
+        services = self._services
+        publish_state(services.redis, services.engine, services.settings, seen.state)
 
-    def _send_if_due(self) -> None:
-        if not self._seen:
-            self._was_blind = True
-            return
-        due, now = self._due(self._seen), self._seen.state.now
+    def _send_if_due(self, seen: Seen) -> None:
+        due, now = self._due(seen), seen.state.now
         if due is not None and due > now:
             self._wait = min(self._wait, (due - now).total_seconds())
         else:
             self._send()
             log.info("Sent the refresh that is due")
             self._note_sent(now)
-        self._was_blind = False
 
     def _due(self, seen: Seen) -> datetime | None:
         settings, run, now = self._services.settings, seen.run, seen.state.now

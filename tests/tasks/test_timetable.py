@@ -357,6 +357,27 @@ def test_what_fails_is_told_once_and_once_more_when_it_works_again(
     assert [told.args[0] for told in log.info.call_args_list].count(again) == 1
 
 
+def test_what_is_not_tried_while_the_database_is_away_is_not_told_to_work_again(
+    stores: Services, beat: Beat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis goes away, then the database: neither publication nor heartbeat has come right by that."""
+    no_redis = make_redis("redis://127.0.0.1:1/0")
+    log = mock.Mock()
+    monkeypatch.setattr("tasks.timetable.log", log)
+    fill(stores.engine, model("a/one"))
+    away = make_engine("postgresql+psycopg://u:p@127.0.0.1:1/db")
+    beat.timetable._services = replace(stores, redis=no_redis)
+    beat.timetable._heart._redis = no_redis
+    beat.timetable._heart._tried_at = None
+    beat.look()
+    beat.timetable._services = replace(stores, redis=no_redis, engine=away)
+    for _look in range(3):
+        beat.look()
+    failed = [told.kwargs["part"] for told in log.warning.call_args_list]
+    assert failed == ["heartbeat", "publication", "database"]
+    assert [told.args[0] for told in log.info.call_args_list if "again" in told.args[0]] == []
+
+
 DAYS = timedelta(days=300)
 
 
