@@ -34,7 +34,7 @@ broker_url = _settings.broker_url
 if broker_url.startswith("rediss://"):
     broker_use_ssl = parse_url(broker_url)["ssl"]  # Flower's page of the broker reads nothing of the address
 result_backend = _settings.redis_url
-imports = ("tasks.refresh", "tasks.heartbeats")
+imports = ("tasks.refresh", "tasks.heartbeats", "tasks.idle")
 
 task_serializer = "json"
 result_serializer = "json"
@@ -78,8 +78,12 @@ broker_transport_options = {
     "max_retries": 1,  # a publish without broker fails within seconds, and beat tries again
     "interval_start": 0,
     "interval_step": 0.2,
+    "client_name": "pricebeat:command",  # a worker, a beat and Flower say that they are those
+    "max_connections": 1,  # for commands, shared by all channels of a process
 }
 result_backend_transport_options = {**_REDIS_TIMEOUTS, "retry_policy": {"timeout": 5.0, "max_retries": 2}}
+redis_client_name = "pricebeat:command:results"
+redis_max_connections = 2  # one to write, one to hear of results
 redis_socket_timeout = 5
 redis_socket_connect_timeout = 3
 redis_socket_keepalive = True

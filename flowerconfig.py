@@ -7,11 +7,20 @@ Without a password it listens on loopback only and shows, but does nothing; with
 import os
 import sys
 
+from flower.inspector import Inspector
 from tornado.log import app_log
 from tornado.options import options
 
 from prices.errors import SettingsError
-from tasks.flower_doors import answer_this_machine_only, ask_for_password, is_loopback, read_logins
+from tasks.broker import name_connections
+from tasks.celery import app
+from tasks.flower_doors import (
+    answer_this_machine_only,
+    ask_for_password,
+    is_loopback,
+    name_queue_page,
+    read_logins,
+)
 
 try:
     basic_auth = read_logins(os.environ, options.basic_auth)
@@ -19,6 +28,9 @@ except SettingsError as error:
     sys.exit(f"flower: {error}")
 
 max_tasks = 2000  # Flower keeps 100,000 by default: memory
+name_connections(app, "flower", commands=1)
+Inspector.max_concurrency = 1  # each question that is asked at once is a connection to the broker
+name_queue_page("pricebeat:flower:page")
 ask_for_password()
 
 if basic_auth or options.auth:

@@ -24,12 +24,17 @@ REPORT_TURN_KEY: Final = "cluster:health_turn:1"
 HEARTBEAT_KEY: Final = "cluster:heartbeat:1:{kind}"
 
 REDIS_SECONDS: Final = 1.0
+CLIENT_NAME: Final = "pricebeat"
+"""How the name of each of our connections begins in `CLIENT LIST`; then come the process and the purpose."""
 
 
-def make_redis(url: str, *, seconds: float = REDIS_SECONDS) -> Redis:
+def make_redis(
+    url: str, *, process: str = "command", purpose: str = "state", seconds: float = REDIS_SECONDS
+) -> Redis:
     """Make a client that connects when first used and answers or fails within about `seconds`.
 
-    Retries are off: after a lost reply a retried SET NX would say that another holds our own lock.
+    `CLIENT LIST` shows its connections by the kind of `process` and their `purpose`. Retries are off: after a
+    lost reply a retried SET NX would say that another holds our own lock.
     """
     return Redis.from_url(
         url,
@@ -38,7 +43,7 @@ def make_redis(url: str, *, seconds: float = REDIS_SECONDS) -> Redis:
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
-        client_name="pricebeat",
+        client_name=f"{CLIENT_NAME}:{process}:{purpose}",
     )
 
 

@@ -39,7 +39,7 @@ class Services:
     def make(cls, settings: Settings | None = None, *, process: str = "command") -> "Services":
         """Make the clients of a kind of `process` for `settings`, the environment's unless given."""
         settings = settings or Settings.from_env()
-        redis = make_redis(settings.redis_url)
+        redis = make_redis(settings.redis_url, process=process)
         turns = Patient(partial(ask_for_room, redis))
         return cls(settings, make_engine(settings.database_url, process=process, turns=turns), redis)
 

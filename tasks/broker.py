@@ -1,24 +1,96 @@
-"""A mend of the broker's driver: a worker that loses Redis with a task at work goes on, and does not end.
+"""Redis as the broker: kombu's driver with few connections, each with a name, and mends of its failures.
 
-kombu 5.7 may use a channel once more whose connection it has dropped: to put back what was not
-acknowledged, when the loss was first seen on the channel of remote control, or to acknowledge a task
-that was at work meanwhile. That raises AttributeError, for Celery an "Unrecoverable error".
+In kombu each channel keeps connections of its own for its commands; here all channels of a process share a
+few (`max_connections` of the transport options). Only who waits for messages has a connection for that: of a
+queue, or of a fanout (remote control, events).
 """
 
 from typing import Any, Final
 
+from kombu import transport as transports
 from kombu.transport import redis
+from redis import BlockingConnectionPool, ConnectionPool
 
-_Channel: Final[Any] = redis.Channel
-_connparams: Final = _Channel._connparams  # noqa: SLF001 - every use of a channel that lost its pool comes here
+from prices.redis_client import CLIENT_NAME
+
+WAIT_SECONDS: Final = 5.0
+"""How long a thread waits for one of the connections for commands."""
+
+_command_pools: Final[dict[str, BlockingConnectionPool]] = {}
 
 
-def be_careful() -> None:
-    """Let channels to Redis that have lost their connection say so, by an error that Celery survives."""
-    _Channel._connparams = _careful_connparams  # noqa: SLF001
+class Channel(redis.Channel):
+    """A channel whose commands go over the process's connections."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        del self.__dict__["client"]  # it has served a PING; a channel that never consumes needs no other
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        return super()._create_client(asynchronous and self._registered)
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        """Name the connections, and say where the connection to the broker was lost.
+
+        kombu 5.7 may use a channel once more whose connection it has dropped: to put back what was not
+        acknowledged, when the loss was first seen on the channel of remote control, or to acknowledge a task
+        that was at work meanwhile. That raises AttributeError, for Celery an "Unrecoverable error".
+        """
+        if getattr(self.connection, "client", None) is None:
+            raise ConnectionError("the connection to the broker was lost")
+        purpose = "messages" if asynchronous else "commands"
+        return {
+            **super()._connparams(asynchronous),
+            "client_name": f"{self.client_name}:{purpose}" if self.client_name else None,
+        }
+
+    def _get_pool(self, asynchronous: bool = False) -> Any:
+        options = self._connparams(asynchronous)
+        self.keyprefix_fanout = self.keyprefix_fanout.format(db=options["db"])
+        if asynchronous:
+            return ConnectionPool(**options | {"max_connections": 2})
+        same = repr(sorted(options.items()))
+        if same not in _command_pools:
+            _command_pools[same] = BlockingConnectionPool(**options, timeout=WAIT_SECONDS)
+        return _command_pools[same]
+
+    def after_reply_message_received(self, queue: str) -> None:
+        """Close the connection that waited for replies: each inspection would leave another behind."""
+        super().after_reply_message_received(queue)
+        connection = getattr(self.__dict__.get("client"), "connection", None)
+        if connection is not None and not self.active_queues:
+            connection.disconnect()
+
+    def _disconnect_pools(self) -> None:
+        """Close this channel's own connections; others use those for commands."""
+        self._pool = None
+        super()._disconnect_pools()
 
 
-def _careful_connparams(channel: Any, asynchronous: bool = False) -> Any:
-    if getattr(channel.connection, "client", None) is None:
-        raise ConnectionError("the connection to the broker was lost")
-    return _connparams(channel, asynchronous)
+class Transport(redis.Transport):
+    """The driver of `redis://` and `rediss://` addresses."""
+
+    Channel = Channel
+
+
+def be_the_driver() -> None:
+    """Let every connection to a Redis broker that this process makes use this driver."""
+    for scheme in ("redis", "rediss"):
+        transports.TRANSPORT_ALIASES[scheme] = "tasks.broker:Transport"
+
+
+def close_commands() -> None:
+    """Close the connections for commands that nobody uses now; the next command opens one again."""
+    for pool in _command_pools.values():
+        pool.disconnect(inuse_connections=False)
+
+
+def name_connections(app: Any, process: str, *, commands: int) -> None:
+    """Name what an application connects to Redis from now on, as `CLIENT LIST` shows it.
+
+    `commands` is how many connections for commands to the broker the process may have.
+    """
+    name = f"{CLIENT_NAME}:{process}"
+    options = {"client_name": name, "max_connections": commands}
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **options}
+    app.conf.redis_client_name = f"{name}:results"

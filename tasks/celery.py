@@ -3,15 +3,27 @@
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, celeryd_init, setup_logging
 
 from prices.logs import configure_logs
 from prices.settings import Settings
-from tasks.broker import be_careful
+from tasks.broker import be_the_driver, name_connections
 
-be_careful()
+be_the_driver()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
+
+
+@celeryd_init.connect
+def name_worker(**_rest: Any) -> None:
+    """Name what a worker connects to Redis."""
+    name_connections(app, "worker", commands=2)  # to put a message back it asks within a transaction
+
+
+@beat_init.connect
+def name_beat(**_rest: Any) -> None:
+    """Name what beat connects to Redis."""
+    name_connections(app, "beat", commands=1)
 
 
 @setup_logging.connect

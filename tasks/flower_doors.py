@@ -1,4 +1,4 @@
-"""Who may look at Flower: checks its logins, and shuts it to the sites that a developer's browser visits."""
+"""What Flower lacks: logins that are checked, doors shut to other sites, a name for its connection."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from flower.app import Flower
+from flower.utils.broker import Redis
 from flower.views import BaseHandler
 from flower.views.monitor import Metrics
 from tornado.web import ErrorHandler, HTTPError, authenticated
@@ -40,6 +41,12 @@ def read_logins(env: Mapping[str, str], given: Sequence[str] | None) -> list[str
         if not (login.isascii() and login.isprintable()):
             raise SettingsError(f"{VARIABLE} holds characters that not every browser sends alike: use ASCII")
     return logins
+
+
+def name_queue_page(name: str) -> None:
+    """Name the connection to Redis that Flower opens for its page of the queues."""
+    options = Redis._get_redis_client_args  # noqa: SLF001 - it takes no other way
+    Redis._get_redis_client_args = lambda broker: {**options(broker), "client_name": name}  # noqa: SLF001
 
 
 def ask_for_password() -> None:

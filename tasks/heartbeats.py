@@ -17,7 +17,7 @@ _hearts: dict[str, Heart] = {}
 @worker_ready.connect
 def begin(sender: Any, **_rest: Any) -> None:
     """Give the worker a heart once it takes tasks."""
-    redis = make_redis(Settings.from_env().redis_url)
+    redis = make_redis(Settings.from_env().redis_url, process="worker", purpose="heartbeat")
     _hearts["worker"] = Heart(redis, "worker", str(sender.hostname), SystemClock())
     go_on()
 

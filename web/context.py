@@ -54,7 +54,7 @@ class WebContext:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.redis = make_redis(settings.redis_url, seconds=REDIS_SECONDS)
+        self.redis = make_redis(settings.redis_url, process="web", seconds=REDIS_SECONDS)
         self.reader = SnapshotReader(self.redis, self._read_database)
         self._making = threading.Lock()
 
