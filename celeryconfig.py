@@ -67,6 +67,7 @@ task_soft_time_limit = 0.8 * task_time_limit
 worker_max_memory_per_child = 256 * 1024  # KiB: one that a huge list made grow is replaced after its task
 worker_soft_shutdown_timeout = 20  # a platform sends KILL 30 s after TERM
 worker_enable_soft_shutdown_on_idle = False
+worker_consumer = "tasks.consumer:Consumer"  # Celery's own ends over a message that is no task
 worker_hijack_root_logger = False  # tasks.celery sends all logs through prices.logs
 worker_cancel_long_running_tasks_on_connection_loss = False  # the claim judges, not the broker
 

@@ -22,6 +22,7 @@ ROOM_KEY: Final = "cluster:database_room:1"
 REPORT_KEY: Final = "cluster:health_report:1"
 REPORT_TURN_KEY: Final = "cluster:health_turn:1"
 HEARTBEAT_KEY: Final = "cluster:heartbeat:1:{kind}"
+DEAD_LETTERS_KEY: Final = "cluster:dead_letters:1"
 
 REDIS_SECONDS: Final = 1.0
 CLIENT_NAME: Final = "pricebeat"

@@ -5,18 +5,60 @@ few (`max_connections` of the transport options). Only who waits for messages ha
 queue, or of a fanout (remote control, events).
 """
 
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from queue import Empty
+from typing import Any, Final, NoReturn
 
+from kombu import compression
 from kombu import transport as transports
+from kombu.exceptions import DecodeError
 from kombu.transport import redis
-from redis import BlockingConnectionPool, ConnectionPool
+from redis import BlockingConnectionPool, ConnectionPool, Redis
 
+from prices.errors import one_line
+from prices.logs import log
 from prices.redis_client import CLIENT_NAME
+from tasks.dead_letters import bury
+from tasks.messages import fault_in_bytes, fault_in_fanout
 
 WAIT_SECONDS: Final = 5.0
 """How long a thread waits for one of the connections for commands."""
 
 _command_pools: Final[dict[str, BlockingConnectionPool]] = {}
+
+
+_SURPRISES: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What kombu raises over a message that has passed the checks and that it cannot read all the same."""
+
+
+@contextmanager
+def _dropping() -> Iterator[None]:
+    """Drop a message that kombu cannot read instead of ending the process over it."""
+    try:
+        yield
+    except _SURPRISES as error:
+        log.error("Dropped a message that cannot be used", reason=f"kombu cannot read it: {one_line(error)}")
+
+
+class _Checked:
+    """A client of Redis to which a message that kombu would fail over is as none."""
+
+    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        reply = super().parse_response(connection, command_name, **options)  # type: ignore[misc]
+        if command_name == "BRPOP" and reply and (fault := fault_in_bytes(reply[1])):
+            bury(reply[1], queue=reply[0].decode(errors="replace"), fault=fault)
+            return None
+        return reply
+
+
+class _Client(_Checked, Redis):
+    pass
+
+
+class _PrefixedClient(_Checked, redis.PrefixedStrictRedis):
+    pass
 
 
 class Channel(redis.Channel):
@@ -54,6 +96,26 @@ class Channel(redis.Channel):
             _command_pools[same] = BlockingConnectionPool(**options, timeout=WAIT_SECONDS)
         return _command_pools[same]
 
+    def _get_client(self) -> Any:
+        if self.global_keyprefix:
+            return partial(_PrefixedClient, global_keyprefix=self.global_keyprefix)
+        return _Client
+
+    def _brpop_read(self, **options: Any) -> Any:
+        with _dropping():
+            return super()._brpop_read(**options)
+        raise Empty
+
+    def _receive_one(self, client: Any) -> Any:
+        with _dropping():
+            return super()._receive_one(client)
+
+    def _deliver_fanout_message(self, message: Any, exchange: str) -> Any:
+        if fault := fault_in_fanout(message):
+            log.error("Dropped a message that cannot be used", reason=fault, exchange=exchange)
+            return False
+        return super()._deliver_fanout_message(message, exchange)
+
     def after_reply_message_received(self, queue: str) -> None:
         """Close the connection that waited for replies: each inspection would leave another behind."""
         super().after_reply_message_received(queue)
@@ -77,6 +139,16 @@ def be_the_driver() -> None:
     """Let every connection to a Redis broker that this process makes use this driver."""
     for scheme in ("redis", "rediss"):
         transports.TRANSPORT_ALIASES[scheme] = "tasks.broker:Transport"
+
+
+def refuse_compressed() -> None:
+    """Let no body of any broker be unpacked: nothing that we send is compressed, and a bomb fills memory."""
+    for kind in compression.encoders():
+        compression.register(compression.get_encoder(kind)[0], _refuse, kind)
+
+
+def _refuse(_body: bytes) -> NoReturn:
+    raise DecodeError("it is compressed")
 
 
 def close_commands() -> None:

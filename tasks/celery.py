@@ -7,9 +7,10 @@ from celery.signals import beat_init, celeryd_init, setup_logging
 
 from prices.logs import configure_logs
 from prices.settings import Settings
-from tasks.broker import be_the_driver, name_connections
+from tasks.broker import be_the_driver, name_connections, refuse_compressed
 
 be_the_driver()
+refuse_compressed()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
 
