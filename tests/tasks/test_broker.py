@@ -16,6 +16,7 @@ from tests.cluster.nodes import wait_until
 
 FANOUT = Exchange("news", type="fanout", durable=False)
 COMMANDS = 2
+MESSAGE, COMMAND = {"number": 1}, {"method": "ping", "arguments": {}}
 OPTIONS = {"client_name": "pricebeat:test", "max_connections": COMMANDS, "socket_timeout": 5}
 
 
@@ -83,11 +84,11 @@ def test_who_waits_for_a_queue_and_a_fanout_has_one_connection_for_each(
         message.ack()
 
     with connect() as connection, connection.Consumer(queues, callbacks=[note]):
-        Producer(connection.channel()).publish("task", routing_key="messages")
+        Producer(connection.channel()).publish(MESSAGE, routing_key="messages")
         connection.drain_events(timeout=5)
-        Producer(connection.channel(), exchange=FANOUT).publish("event")
+        Producer(connection.channel(), exchange=FANOUT).publish(COMMAND)
         connection.drain_events(timeout=5)
-        assert sorted(seen) == ["event", "task"]
+        assert seen == [MESSAGE, COMMAND]
         assert names(redis) == ["pricebeat:test:commands", *["pricebeat:test:messages"] * 2]
     wait_until(lambda: names(redis) == ["pricebeat:test:commands"], "only one is left", within=5)
 
@@ -115,7 +116,7 @@ def test_what_was_not_acknowledged_when_the_connection_was_lost_fails_as_a_lost_
     lose: Callable[[Any], None], redis_url: str
 ) -> None:
     with Connection(redis_url) as connection, connection.SimpleQueue("messages") as queue:
-        queue.put("one")
+        queue.put({"number": 1})
         message = queue.get(timeout=5)
         errors = connection.connection_errors
         channel = message.channel
@@ -133,7 +134,7 @@ def test_a_connection_that_redis_closed_is_opened_anew(
     connect: Callable[[], Connection], redis: Redis
 ) -> None:
     with connect() as connection, connection.SimpleQueue("messages") as queue:
-        queue.put("one")
+        queue.put({"number": 1})
         redis.client_kill_filter(skipme=True, _type="normal")
-        queue.put("two")
+        queue.put({"number": 2})
         assert redis.llen("messages") == 2
