@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from prices.bounds import Limits
 from prices.database import make_engine, writing
 from prices.errors import PricesError, in_full
-from prices.settings import ROOT, Settings
+from prices.settings import ROOT, VAR, Settings
 
 LOCK_ID = 0x50524943
 """PostgreSQL's advisory lock of the release step."""
@@ -120,7 +120,13 @@ def _let_readers_read(engine: Engine) -> None:
 
 
 def _make_folder(url: str) -> None:
+    """Make the folder of a SQLite file. What lies in `var/` is its owner's alone, also before `make run`."""
     if (path := _sqlite_path(url)) is not None:
+        if VAR in path.parents:
+            VAR.mkdir(mode=0o700, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.exists():
+                path.touch(mode=0o600)  # what SQLite makes beside it has the same mode
         path.parent.mkdir(parents=True, exist_ok=True)
 
 

@@ -10,7 +10,7 @@ from typing import IO
 
 from local.console import Console
 from local.errors import LocalError
-from local.files import make_writable, take_lock, write_private
+from local.files import make_private, take_lock, write_private
 from local.guardian import Guardian
 from local.ping import web_answers
 from local.plans import Plan
@@ -35,7 +35,9 @@ def run(plan: Plan, console: Console, stop: StopRequest) -> int:
     when the release step fails.
     """
     commands = read_procfile(plan.folder / "Procfile")
-    make_writable(plan.state)
+    os.umask(0o077)  # whatever a process of the cluster writes is its owner's alone
+    make_private(plan.folder / "var")
+    make_private(plan.state)
     redis_url_file = plan.state / "redis.url"
     with ExitStack() as stack:
         lock = take_lock(plan.state / "run.lock")

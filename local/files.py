@@ -20,11 +20,17 @@ def write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def make_writable(folder: Path) -> None:
-    """Make the folder if need be and see that it can be written; raises LocalError with the reason."""
+def make_private(folder: Path) -> None:
+    """Make the folder if need be, and keep other users out of it and of everything in it.
+
+    Raises LocalError with the reason where it cannot be written.
+    """
     probe = folder / ".writable"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in (folder, *folder.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & 0o700)
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -227,6 +227,17 @@ def test_a_dry_run_leaves_every_byte_of_a_file_as_it_was(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"there.sqlite3": b""}
 
 
+def test_what_a_release_makes_in_var_no_other_user_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    var = tmp_path / "var"
+    monkeypatch.setattr(deploy_migrations, "VAR", var)
+    assert Release(f"sqlite:///{var}/demo/x.sqlite3", monkeypatch, capsys)()[0] == 0
+    made = [var, *var.rglob("*")]
+    assert len(made) >= 3
+    assert not [path for path in made if path.stat().st_mode & 0o077]
+
+
 def test_a_dry_run_makes_no_folder_and_a_release_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

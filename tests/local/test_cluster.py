@@ -1,8 +1,8 @@
 import os
+import select
 import signal
 import socket
 import stat
-import time
 
 import pytest
 
@@ -57,6 +57,21 @@ def test_each_process_finds_its_port_the_loopback_address_and_redis(checkout: Ch
         assert stat.S_IMODE(url_file.stat().st_mode) == 0o600
 
 
+def test_no_other_user_of_the_machine_can_read_the_data(checkout: Checkout) -> None:
+    checkout.write_procfile("python -c 'print(\"migrated\")'", "echo prices > var/written; echo migrated")
+    (checkout.state / "redis").mkdir(parents=True)
+    for path, mode in (("pricebeat.sqlite3", 0o644), ("redis/port", 0o666), ("redis", 0o755), ("", 0o755)):
+        if not (checkout.state / path).is_dir():
+            (checkout.state / path).touch()
+        (checkout.state / path).chmod(mode)
+    with checkout.start() as run:
+        run.wait_until_up()
+        paths = [checkout.state, *checkout.state.rglob("*")]
+        assert {"written", "redis.url", "redis.log", "run.lock"} <= {path.name for path in paths}
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in paths}
+        assert not {name: oct(mode) for name, mode in modes.items() if mode & 0o077}
+
+
 def test_a_redis_that_is_given_is_used_and_none_is_started(checkout: Checkout) -> None:
     checkout.env["REDIS_URL"] = "redis://:hush@elsewhere:6379/0"
     with checkout.start() as run:
@@ -85,7 +100,7 @@ def test_a_supervisor_killed_with_9_leaves_nothing_and_the_next_run_has_all_data
         assert checkout.redis_port() == first_port
         wait_until(lambda: len(checkout.left_running()) == 8)
         run.press_ctrl_c()
-        time.sleep(0.5)
+        wait_until(lambda: "Ctrl-C again ends everything at once" in run.text)
         run.press_ctrl_c()  # for the stubborn one
         assert run.ended() == 0
     assert checkout.is_quiet()
@@ -243,7 +258,7 @@ def test_output_that_nobody_reads_holds_up_neither_the_services_nor_the_end(chec
     try:
         with checkout.start(output=writer) as run:
             wait_until((checkout.folder / "env/web").exists)
-            time.sleep(0.5)
+            wait_until(lambda: not select.select([], [writer], [], 0)[1])  # the pipe is full
             run.press_ctrl_c()
             assert run.ended() == 0
     finally:
