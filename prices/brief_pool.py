@@ -13,6 +13,8 @@ UNTIL: Final = "pricebeat_until"
 """In a connection's `info`: until when it is kept, by this process's clock."""
 BRIEF: Final = "pricebeat_brief"
 """In a connection's `info`: it is closed when it comes back."""
+FIRST: Final = "pricebeat_first"
+"""In a connection's `info`: the SQL with which each of its transactions begins."""
 
 
 class BriefPool(QueuePool):

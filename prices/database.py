@@ -17,7 +17,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from prices.bounds import Limits
-from prices.brief_pool import BriefPool, keep_briefly
+from prices.brief_pool import BRIEF, FIRST, BriefPool, keep_briefly
 from prices.column_types import UtcDateTime
 from prices.errors import DatabaseFullError, DatabaseUnavailableError, SchemaBehindError
 from prices.turns import Patient, Turns
@@ -88,6 +88,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that sees one state of the database and changes nothing."""
     options = _READS[engine.dialect.name]
     with _translated(), engine.connect().execution_options(**options) as connection, connection.begin():
+        _begin(connection)
         yield connection
 
 
@@ -99,7 +100,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
         engine.connect().execution_options(pricebeat_writes=True) as connection,
         connection.begin(),
     ):
+        _begin(connection)
         yield connection
+
+
+def _begin(connection: Connection) -> None:
+    if connection.get_execution_options().get("pricebeat_brief"):
+        connection.info[BRIEF] = True
+    if first := connection.info.get(FIRST):
+        connection.exec_driver_sql(first)
 
 
 def utc_now(connection: Connection) -> datetime:

@@ -121,6 +121,10 @@ def connections(cluster: Cluster, process: str = "web") -> int:
         return int(connection.execute(query, {"name": f"pricebeat {process}"}).scalar_one())
 
 
+def wait_until_web_has_none(cluster: Cluster) -> None:
+    cluster.wait_until(lambda: connections(cluster) == 0, "web at rest holds no connection", 10)
+
+
 def refreshed(cluster: Cluster, app: Celery) -> Trial:
     """Let the prices be due, which beat must see; force a refresh through the queue, and one by hand."""
     trial = Trial(cluster)
@@ -141,6 +145,7 @@ def refreshed(cluster: Cluster, app: Celery) -> Trial:
 def test_probes_of_forty_processes_hold_few_connections_and_a_refresh_works_meanwhile(
     engine_name: str, cluster: Cluster, app: Celery, record: Record
 ) -> None:
+    wait_until_web_has_none(cluster)
     with Counted(webs(cluster), PROBES, each=WORKERS, pause=0.5) as probes:
         most = 0
         until = time.monotonic() + 5
@@ -152,7 +157,7 @@ def test_probes_of_forty_processes_hold_few_connections_and_a_refresh_works_mean
     assert probes.answers.keys() == {(path, 200) for path in PROBES}
     assert sum(probes.answers.values()) > 5 * SERVERS * WORKERS
     assert most <= MOST_OF_WEB
-    cluster.wait_until(lambda: connections(cluster) == 0, "web at rest holds no connection", 10)
+    wait_until_web_has_none(cluster)
     happens = f"every probe is answered with 200, web holds at most {MOST_OF_WEB} connections, refreshes work"
     fault = "40 web processes are probed, the database allows 20 connections"
     record(trial.row("Many instances", fault, engine_name, happens))

@@ -71,6 +71,7 @@ def test_limits_hold_in_every_transaction_and_are_left_on_no_connection(
     def limits(_number: int) -> tuple[str, str]:
         with writing(engine) as connection:
             connection.execute(text("SELECT pg_sleep(0.02)"))
+            assert connection.connection.driver_connection.is_lent  # type: ignore[union-attr]
             return connection.scalar(text("SHOW statement_timeout")), connection.scalar(
                 text("SHOW lock_timeout")
             )

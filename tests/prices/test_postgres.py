@@ -113,8 +113,19 @@ def test_the_server_itself_ends_a_statement_that_takes_too_long(open_engine: Cal
         to.execute(text("SELECT pg_sleep(5)"))
 
 
-def test_a_server_that_answers_bit_by_bit_is_not_given_up(open_engine: Callable[..., Engine]) -> None:
-    with reading(open_engine()) as connection:
-        connection.connection.driver_connection.silence_seconds = 0.4  # type: ignore[union-attr]
-        bits = text("SELECT pg_sleep(0.15), repeat('x', 10000) FROM generate_series(1, 8)")
-        assert len(connection.execute(bits).all()) == 8
+def test_a_statement_that_takes_its_time_is_waited_for(open_engine: Callable[..., Engine]) -> None:
+    with reading(open_engine(limits=Limits(statement=1.5))) as connection:
+        assert connection.scalar(text("SELECT 1 FROM pg_sleep(1.2)")) == 1
+
+
+def test_of_a_connection_of_its_own_the_limits_are_set_once_and_statements_are_prepared(
+    open_engine: Callable[..., Engine],
+) -> None:
+    engine = open_engine(limits=Limits(statement=7))
+    for _time in range(6):
+        with reading(engine) as connection:
+            assert connection.scalar(text("SHOW statement_timeout")) == "7s"
+            connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
+    with reading(engine) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM pg_prepared_statements")) > 0
+        assert not connection.connection.driver_connection.is_lent  # type: ignore[union-attr]
