@@ -19,6 +19,7 @@ from prices import publication
 from prices.background import Question
 from prices.errors import (
     DatabaseUnavailableError,
+    OverloadedError,
     PricesError,
     RedisUnavailableError,
     SchemaBehindError,
@@ -150,6 +151,8 @@ class SnapshotReader:
                 self._look.asked().result(wait)
             except FutureTimeoutError:
                 self._asked_at = self._clock()
+            except OverloadedError as error:
+                self._asked_at, self._failure = self._clock(), error
         if self._snapshot is not None:
             return self._snapshot
         raise self._failure or PricesError("no store has answered yet")

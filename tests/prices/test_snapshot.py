@@ -18,7 +18,7 @@ from prices import postgres, publication, publisher, snapshot
 from prices.background import MOST_AT_ONCE
 from prices.bounds import Limits
 from prices.database import make_engine, utc_now, writing
-from prices.errors import DatabaseUnavailableError, PricesError, SchemaBehindError
+from prices.errors import DatabaseUnavailableError, OverloadedError, PricesError, SchemaBehindError
 from prices.models import catalogue
 from prices.packing import pack
 from prices.publication import Stamp, read_stamp
@@ -400,6 +400,24 @@ def test_questions_that_hang_in_the_database_keep_nobody_from_redis(
         assert time.monotonic() < deadline, "the copy does not follow Redis"
         clock.now += 1
     settle(reader)
+
+
+def test_where_no_thread_can_be_started_the_copy_in_memory_serves_on(
+    stores: Services, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    fill(stores.engine, model("a/one"))
+    assert watched.ids() == ["a/one"]
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert watched.ids() == ["a/one"]
+        with pytest.raises(OverloadedError):
+            reader_of(stores).current()
+    fill(stores.engine, model("a/two"))
+    publish(stores)
+    assert watched.ids() == ["a/two"]
 
 
 def test_a_search_finds_ids_and_names_in_the_lists_order(stores: Services, watched: Watched) -> None:
