@@ -88,7 +88,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that sees one state of the database and changes nothing."""
     options = _READS[engine.dialect.name]
     with _translated(), engine.connect().execution_options(**options) as connection, connection.begin():
-        _begin(connection)
+        if engine.dialect.name == "postgresql":
+            _begin_postgresql(connection)
         yield connection
 
 
@@ -100,11 +101,12 @@ def writing(engine: Engine) -> Iterator[Connection]:
         engine.connect().execution_options(pricebeat_writes=True) as connection,
         connection.begin(),
     ):
-        _begin(connection)
+        if engine.dialect.name == "postgresql":
+            _begin_postgresql(connection)
         yield connection
 
 
-def _begin(connection: Connection) -> None:
+def _begin_postgresql(connection: Connection) -> None:
     if connection.get_execution_options().get("pricebeat_brief"):
         connection.info[BRIEF] = True
     if first := connection.info.get(FIRST):

@@ -47,7 +47,7 @@ class SharedReporter:
         try:
             is_our_turn, found = self._look() if self._own else self._look_patiently()
         except RedisUnavailableError:
-            is_our_turn, found = False, None
+            is_our_turn, found = _knows_redis(self._own), None
         if found is not None and not is_our_turn and not _is_in_trouble(self._own):
             return found
         if self._own is None or is_our_turn or self._clock() >= self._asks_from:
@@ -80,6 +80,11 @@ class SharedReporter:
             pipeline.pttl(REPORT_KEY)
             is_our_turn, packed, left_ms = pipeline.execute()
         return bool(is_our_turn), _unpacked(packed, left_ms)
+
+
+def _knows_redis(report: dict[str, Any] | None) -> bool:
+    """Whether a report is from when Redis was there: one that can no longer be told."""
+    return report is not None and report["redis"]["status"] == OK
 
 
 def _proves_nothing(report: dict[str, Any]) -> bool:

@@ -6,6 +6,8 @@ import msgspec
 from flask import Response, has_app_context
 
 from prices.errors import PricesError, one_line
+from prices.redis_client import make_redis
+from prices.settings import Settings
 from web.context import WebContext, web_context
 
 
@@ -43,7 +45,8 @@ def get_health_check_data() -> dict[str, Any]:
     from prices.health import HealthReporter
     from prices.services import Services
 
-    services = Services.make(process="health")
+    settings = Settings.from_env()
+    services = Services.make_for_web(settings, make_redis(settings.redis_url, process="web"))
     try:
         return HealthReporter(services).report()
     finally:

@@ -132,7 +132,7 @@ def refreshed(cluster: Cluster, app: Celery) -> Trial:
     send(app, force=True)
     cluster.standin.wait_for(held=1, timeout=40)
     assert connections(cluster, "worker") <= 2
-    assert connections(cluster, "beat") == 1
+    assert connections(cluster, "beat") <= 1
     cluster.standin.release()
     trial.wait_until_recovered(60)
     trial.assert_refreshed()

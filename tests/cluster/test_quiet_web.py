@@ -1,6 +1,6 @@
 """A web process alone, on an empty database and an empty Redis."""
 
-from prices.redis_client import REFILL_KEY, SNAPSHOT_KEY
+from prices.redis_client import REFILL_KEY, REPORT_KEY, REPORT_TURN_KEY, SNAPSHOT_KEY
 from tests.cluster.cluster import get
 from tests.cluster.conftest import OpenCluster
 
@@ -19,4 +19,5 @@ def test_a_web_process_enqueues_nothing_and_fetches_nothing_when_it_starts(
 
         assert cluster.standin.requests()["received"] == 0
         assert cluster.runs() == []
-        assert set(cluster.services.redis.keys("*")) <= {SNAPSHOT_KEY.encode(), REFILL_KEY.encode()}  # type: ignore[arg-type]
+        own = {SNAPSHOT_KEY, REFILL_KEY, REPORT_KEY, REPORT_TURN_KEY}
+        assert {key.decode() for key in cluster.services.redis.keys("*")} <= own  # type: ignore[union-attr]

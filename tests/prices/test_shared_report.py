@@ -151,6 +151,23 @@ def test_without_redis_each_asks_the_database_seldom(filled: Services, no_redis:
     assert instance.asked == 2
 
 
+def test_an_instance_says_at_once_that_redis_has_gone_whatever_it_found_before(
+    filled: Services, no_redis: Redis
+) -> None:
+    instance = Instance(filled)
+    assert instance.told()["redis"]["status"] == "ok"
+    instance.reporter._redis = no_redis
+    instance.stores = HealthReporter(replace(filled, redis=no_redis))
+    for _probe in range(3):
+        told = instance.told()
+        assert (told["status"], told["database"]["status"], told["redis"]["status"]) == (
+            "degraded",
+            "ok",
+            "down",
+        )
+    assert instance.asked == 2
+
+
 @pytest.mark.parametrize(
     "garbage", [b"\xff", b"[]", b"{}", b'{"prices": 1}', b'{"prices": {"status": "ok", "age_seconds": "x"}}']
 )

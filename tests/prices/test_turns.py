@@ -15,6 +15,7 @@ from prices import turns
 from prices.bounds import within
 from prices.database import make_engine, reading
 from prices.errors import DatabaseFullError, DatabaseUnavailableError
+from prices.redis_client import ROOM_KEY, make_redis
 from prices.refresh import refresh_prices
 from prices.services import Services
 from prices.settings import Settings
@@ -22,6 +23,7 @@ from prices.turns import Patient, Yielding
 from tests.conftest import migrate
 from tests.openrouter_standin.client import Standin
 from tests.postgres import make_postgres_database
+from web.health import get_health_check_data
 
 MOST = 3
 SHORTLY = 10.0
@@ -194,6 +196,17 @@ def test_web_opens_no_connection_while_room_is_wanted(
     assert server.count() == 0
     wanted[0] = False
     ask(engine)
+
+
+def test_who_only_asks_for_the_health_takes_room_from_nobody(
+    small: str, server: Server, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", small)
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    with all_in_use(small), make_redis(redis_url) as redis:
+        report = get_health_check_data()
+        assert (report["status"], report["database"]["status"]) == ("degraded", "full")
+        assert not redis.exists(ROOM_KEY)
 
 
 # How long a connection is kept
