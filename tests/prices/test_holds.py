@@ -15,7 +15,7 @@ from prices.commit import Counts
 from prices.database import reading, writing
 from prices.errors import DatabaseUnavailableError
 from prices.guards import Guards
-from prices.models import catalogue, price_holds
+from prices.models import catalogue, price_holds, refresh_runs
 from prices.outcome import Refresh, RefreshFailedError
 from prices.publisher import make_publication
 from prices.queries import catalogue_state, holds
@@ -298,6 +298,7 @@ def test_a_body_out_of_the_stash_is_a_first_time_and_no_second(
             refresh(services)
     with writing(services.engine) as connection:
         connection.execute(update(catalogue).values(refreshed_at=None))
+        connection.execute(update(refresh_runs).values(retry_at=None))
     held = refresh_prices(services, worker="test")
     assert (held.held, held.changes) == (1, 0)
     assert standin.requests()["received"] == 2

@@ -47,7 +47,7 @@ def test_a_failed_body_whose_ids_hold_nul_closes_its_run(services: Services, sta
     with pytest.raises(RefreshFailedError, match="no usable row"):
         refresh_prices(services, worker="test")
     standin.clear()
-    assert refresh_prices(services, worker="test").outcome == "refreshed"
+    assert refresh_prices(services, worker="test", force=True).outcome == "refreshed"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

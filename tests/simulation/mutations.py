@@ -107,9 +107,13 @@ RETRY_AFTER = Edit(
 RETRY = Edit("prices/retries.py", "ends - run.finished_at\n", "timedelta(hours=3)\n")
 GROWTH = Edit("prices/retries.py", "(1 << min(failures, SHARE.bit_length()))", "1")
 PUBLISH = Edit(
-    "prices/publication.py", "if there and there <= ahead and there > tonumber(ARGV[1]) then", "if false then"
+    "prices/publication.py",
+    "local stale = there and there <= ahead and there > tonumber(ARGV[1])",
+    "local stale = false",
 )
-CONFIRM = Edit("prices/publication.py", "if not there or there < tonumber(ARGV[1]) then", "if true then")
+CONFIRM = Edit(
+    "prices/publication.py", "if not there or there < tonumber(ARGV[1]) or there > ahead then", "if true then"
+)
 REPAIR = Edit("tasks/timetable.py", '            self._try("publication", self._repair_publication)\n', "")
 READ_BACK = Edit("prices/lease.py", "            return self._read_back()", "            raise")
 DEGRADED = Edit("prices/claim.py", "        return None, True\n", "        raise\n")
