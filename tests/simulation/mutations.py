@@ -114,7 +114,11 @@ PUBLISH = Edit(
 CONFIRM = Edit(
     "prices/publication.py", "if not there or there < tonumber(ARGV[1]) or there > ahead then", "if true then"
 )
-REPAIR = Edit("tasks/timetable.py", '            self._try("publication", self._repair_publication)\n', "")
+REPAIR = Edit(
+    "tasks/timetable.py",
+    '                self._try("publication", lambda: self._repair_publication(seen))\n',
+    "",
+)
 READ_BACK = Edit("prices/lease.py", "            return self._read_back()", "            raise")
 DEGRADED = Edit("prices/claim.py", "        return None, True\n", "        raise\n")
 ONE_RUNNING = Edit(
