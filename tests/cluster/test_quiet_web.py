@@ -8,7 +8,7 @@ from tests.cluster.conftest import OpenCluster
 def test_a_web_process_enqueues_nothing_and_fetches_nothing_when_it_starts(
     engine_name: str, open_cluster: OpenCluster
 ) -> None:
-    with open_cluster(engine_name, WEB_CONCURRENCY="2") as cluster:
+    with open_cluster(engine_name, WEB_CONCURRENCY="1") as cluster:
         web = cluster.start_web()
         cluster.wait_until_up()
 
