@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 FRESH_SHARE = 0.9
 """Prices younger than this share of the refresh interval are not fetched again."""
+CLOCK_SLACK = timedelta(minutes=1)
+"""By how much a clock may be corrected without what it said being forgotten."""
 
 
 def fresh_for(interval: timedelta) -> timedelta:

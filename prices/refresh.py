@@ -100,7 +100,7 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
     try:
         body, receipt = _receive(services, shelf, claimed, asked)
         asked.progress("deciding")
-        listed = None if body is None else _parse(body, shelf)
+        listed = None if body is None else _parse(body, shelf, claimed.run_id)
         del body  # a large list is there once in memory, not twice
         if listed and not asked.given:
             ahead = pack_ahead(listed, receipt.digest)
@@ -116,7 +116,9 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
         unknown = not meant and isinstance(error, Exception)
         log.error("Price update failed", reason=in_full(error) if meant else reason, exc_info=unknown)
         if receipt and receipt.at and unknown:
-            shelf.reject()  # the second failure on the same body, and nobody knows why: a fetch may help
+            shelf.reject(
+                claimed.run_id
+            )  # the second failure on the same body, and nobody knows why: a fetch may help
         wait = timedelta(0) if asked.given else wait_of(services, error, claimed.attempt)
         retry_at = close_failed(services, claimed.run_id, reason, wait)
         if not isinstance(error, Exception):
@@ -131,7 +133,7 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
         )
         raise RefreshFailedError(reason, failed) from error
     del listed
-    shelf.forget()
+    shelf.forget(claimed.run_id)
     if not asked.given:
         asked.progress("publishing")
         publish(services, committed.state if claimed.holds() else None, ahead)
@@ -186,11 +188,11 @@ def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) ->
     return body, receipt
 
 
-def _parse(body: bytes, shelf: Shelf) -> OpenRouterList:
+def _parse(body: bytes, shelf: Shelf, run_id: int) -> OpenRouterList:
     try:
         listed = parse(body)
     except UpstreamError:
-        shelf.reject()
+        shelf.reject(run_id)
         raise
     for row in listed.skipped[:MAX_NAMED_ROWS]:
         log.warning("A row of upstream's list was skipped", row=str(row))

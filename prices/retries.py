@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row
 
-from prices.freshness import answer_within, next_send, unless_ahead
+from prices.freshness import CLOCK_SLACK, answer_within, next_send, unless_ahead
 
 SHARE: Final = 60
 """The first wait is this part of the longest: ten seconds of ten minutes."""
@@ -18,8 +18,6 @@ LONGEST_ASKED: Final = timedelta(days=1)
 """How much of a `Retry-After` is honoured: one that asks for years is a mistake."""
 OLD_RELEASE: Final = timedelta(minutes=10)
 """How long a failed run without `retry_at` is left to the release that wrote it, which retries by itself."""
-CLOCK_SLACK: Final = timedelta(minutes=1)
-"""By how much the database's clock may be corrected without a failed run's wait being forgotten."""
 
 
 def wait_after(failures: int, longest: timedelta, retry_after: float, jitter: float) -> timedelta:

@@ -52,12 +52,12 @@ class Shelf(Protocol):
         """Keep that a body was received which the catalogue is already."""
         ...
 
-    def forget(self) -> None:
-        """Forget a body that is committed."""
+    def forget(self, run_id: int) -> None:
+        """Forget a body that the run has committed; what a later one received stays."""
         ...
 
-    def reject(self) -> None:
-        """Forget a body that is no price list."""
+    def reject(self, run_id: int) -> None:
+        """Forget a body that the run found to be no price list; what a later one received stays."""
         ...
 
 
@@ -79,8 +79,8 @@ class GivenBody:
     def mark(self, run_id: int, digest: str) -> None:
         """Nothing is kept."""
 
-    def forget(self) -> None:
+    def forget(self, run_id: int) -> None:
         """Nothing is kept."""
 
-    def reject(self) -> None:
+    def reject(self, run_id: int) -> None:
         """Nothing is kept."""

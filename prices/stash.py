@@ -3,6 +3,8 @@
 A retry, a redelivery or the next worker uses it after a crash or a database failure. It is kept in
 Redis and in the database: either may be gone when it is wanted. It lives as long as the freshness
 window at most. Of a body that the catalogue is already only a mark is kept.
+
+A run that was superseded while it stood still neither replaces nor takes away what its heir received.
 """
 
 from datetime import datetime, timedelta
@@ -14,19 +16,40 @@ from sqlalchemy import Engine, bindparam, delete, insert, select
 
 from prices.database import DatabaseClock, reading, utc_now, writing
 from prices.errors import PricesError, RedisUnavailableError, in_full
+from prices.freshness import CLOCK_SLACK
 from prices.logs import log
 from prices.models import received_bodies
 from prices.queries import CatalogueState
 from prices.redis_client import PAYLOAD_KEY, redis_errors
+from prices.scripts import LuaScript
 from prices.shelf import Receipt, Received
 
-_EMPTY = delete(received_bodies)
-# A run that was superseded while it stood still must not take away what its heir received.
-_REPLACE = _EMPTY.where(received_bodies.c.run_id <= bindparam("run"))
+_FORGET_IN_DATABASE = delete(received_bodies).where(received_bodies.c.run_id <= bindparam("run"))
 _KEEP = insert(received_bodies).values(received_at=DatabaseClock())
 # Two runs that put at once, one of them superseded, may leave a row each.
 _LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
 
+# What stands there may be of an earlier release: a string.
+_IS_LATER = """
+local function is_later(run)
+  if redis.call('TYPE', KEYS[1])['ok'] ~= 'hash' then return false end
+  local there = tonumber(redis.call('HGET', KEYS[1], 'run') or '')
+  return there and there > tonumber(run)
+end
+"""
+_PUT_IN_REDIS = LuaScript(f"""{_IS_LATER}
+if is_later(ARGV[1]) then return 0 end
+local time = redis.call('TIME')
+redis.call('DEL', KEYS[1])
+local received_us = string.format('%.0f', time[1] * 1000000 + time[2])
+redis.call('HSET', KEYS[1], 'run', ARGV[1], 'received_us', received_us, 'stashed', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+""")
+_FORGET_IN_REDIS = LuaScript(f"""{_IS_LATER}
+if is_later(ARGV[1]) then return 0 end
+return redis.call('DEL', KEYS[1])
+""")
 
 KNOWN = b"known:"
 """Stands, with the digest after it, for a body that the catalogue was already when it was received."""
@@ -99,33 +122,33 @@ class Stash:
                 log.warning("The stash could not be read", reason=in_full(error))
         return None
 
-    def forget(self) -> None:
+    def forget(self, run_id: int) -> None:
         """Forget what Redis keeps: it is committed. The commit itself forgets what the database keeps."""
         if self._redis is None:
             return
         try:
-            with redis_errors():
-                self._redis.delete(PAYLOAD_KEY)
+            _FORGET_IN_REDIS(self._redis, (PAYLOAD_KEY,), (run_id,))
         except RedisUnavailableError as error:
             log.warning("The stash could not be emptied", reason=in_full(error))
 
-    def reject(self) -> None:
+    def reject(self, run_id: int) -> None:
         """Forget a body that is no price list: no later run could use it either."""
-        self.forget()
+        self.forget(run_id)
         try:
             with writing(self._engine) as connection:
-                connection.execute(_EMPTY)
+                connection.execute(_FORGET_IN_DATABASE, {"run": run_id})
         except PricesError as error:
             log.warning("The stash could not be emptied", reason=in_full(error))
 
     def _put_in_redis(self, stashed: StashedBody) -> None:
         if self._redis is not None:
-            with redis_errors():
-                self._redis.set(PAYLOAD_KEY, msgspec.msgpack.encode(stashed), px=self._lifetime)
+            lifetime = self._lifetime // timedelta(milliseconds=1)
+            arguments = (stashed.run_id, msgspec.msgpack.encode(stashed), lifetime)
+            _PUT_IN_REDIS(self._redis, (PAYLOAD_KEY,), arguments)
 
     def _put_in_database(self, stashed: StashedBody) -> None:
         with writing(self._engine) as connection:
-            connection.execute(_REPLACE, {"run": stashed.run_id})
+            connection.execute(_FORGET_IN_DATABASE, {"run": stashed.run_id})
             connection.execute(_KEEP, msgspec.structs.asdict(stashed))
 
     def _find_in_redis(self) -> tuple[StashedBody, datetime] | None:
@@ -133,22 +156,30 @@ class Stash:
             return None
         try:
             with redis_errors(), self._redis.pipeline() as pipeline:
-                pipeline.get(PAYLOAD_KEY)
-                pipeline.pttl(PAYLOAD_KEY)
-                raw, left = pipeline.execute()
-            if raw is None:
+                pipeline.time()
+                pipeline.hmget(PAYLOAD_KEY, ["received_us", "stashed"])
+                (seconds, microseconds), (received_us, raw) = pipeline.execute()
+            if received_us is None or raw is None:
                 return None
             stashed = msgspec.msgpack.decode(raw, type=StashedBody)
-        except (RedisUnavailableError, msgspec.MsgspecError) as error:
+            age = timedelta(seconds=seconds, microseconds=microseconds - int(received_us))
+        except (RedisUnavailableError, msgspec.MsgspecError, ValueError, OverflowError) as error:
             log.warning("The stash in Redis could not be read", reason=in_full(error))
             return None
-        age = self._lifetime - timedelta(milliseconds=max(0, left))
         with reading(self._engine) as connection:
-            return stashed, utc_now(connection) - max(timedelta(0), age)
+            return self._dated(stashed, age, utc_now(connection))
 
     def _find_in_database(self) -> tuple[StashedBody, datetime] | None:
         with reading(self._engine) as connection:
             now, row = utc_now(connection), connection.execute(_LATEST).first()
-        if row is None or now - row.received_at > self._lifetime:
+        if row is None:
             return None
-        return StashedBody(row.run_id, row.source, row.packed), min(now, row.received_at)
+        return self._dated(StashedBody(row.run_id, row.source, row.packed), now - row.received_at, now)
+
+    def _dated(
+        self, stashed: StashedBody, age: timedelta, now: datetime
+    ) -> tuple[StashedBody, datetime] | None:
+        """Give a body with its time, or None where it is too old, or of a clock that was set back since."""
+        if age > self._lifetime or age < -CLOCK_SLACK:
+            return None
+        return stashed, now - max(timedelta(0), age)

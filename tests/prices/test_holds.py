@@ -288,6 +288,7 @@ def test_a_body_out_of_the_stash_is_a_first_time_and_no_second(
     first: Refresh, services: Services, standin: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     say_free(standin)
+    services = replace(services, settings=replace(services.settings, retry_max=timedelta(0)))
 
     def away(*_args: object) -> None:
         raise DatabaseUnavailableError("the database failed")

@@ -77,6 +77,11 @@ def age_in_database(engine: Engine, by: timedelta) -> None:
         connection.execute(update(received_bodies).values(received_at=utc_now(connection) - by))
 
 
+def age_in_redis(redis: Redis, by: timedelta) -> None:
+    seconds = int(redis.time()[0]) - by.total_seconds()  # type: ignore[index]  # not asynchronous
+    redis.hset(PAYLOAD_KEY, "received_us", f"{seconds * 1_000_000:.0f}")
+
+
 def test_a_body_comes_back_until_it_is_committed(stash: Stash) -> None:
     stash.put(7, BODY)
     assert body_after(stash, 6) == BODY
@@ -112,7 +117,7 @@ def test_a_mark_counts_from_when_it_was_put_and_only_for_its_source(
 ) -> None:
     known = replace(after(6), body_digest="d1")
     both.mark(7, "d1")
-    redis.pexpire(PAYLOAD_KEY, LIFETIME - 30 * MINUTE)
+    age_in_redis(redis, 30 * MINUTE)
     receipt = both.get(known)
     assert receipt is not None
     assert receipt.at is not None
@@ -148,7 +153,7 @@ def test_a_database_that_cannot_be_asked_is_not_taken_for_an_empty_one(redis: Re
 def test_a_body_tells_how_long_ago_it_was_received(redis: Redis, engine: Engine, both: Stash) -> None:
     both.put(7, BODY)
     assert timedelta(0) <= age_after(engine, both, 0) < MINUTE
-    redis.pexpire(PAYLOAD_KEY, LIFETIME - 30 * MINUTE)
+    age_in_redis(redis, 30 * MINUTE)
     assert 30 * MINUTE <= age_after(engine, both, 0) < 31 * MINUTE
     redis.flushall()
     age_in_database(engine, 45 * MINUTE)
@@ -158,6 +163,13 @@ def test_a_body_tells_how_long_ago_it_was_received(redis: Redis, engine: Engine,
 def test_a_body_lives_as_long_as_it_would_be_fresh(redis: Redis, engine: Engine, both: Stash) -> None:
     both.put(7, BODY)
     assert 9_700_000 < redis.pttl(PAYLOAD_KEY) <= 9_720_000
+    for age, expected in ((LIFETIME - MINUTE, BODY), (LIFETIME + MINUTE, None)):
+        with writing(engine) as connection:
+            connection.execute(update(received_bodies).values(run_id=0))
+        age_in_redis(redis, age)
+        assert body_after(both, 0) == expected
+    redis.flushall()
+    both.put(7, BODY)
     redis.flushall()
     age_in_database(engine, LIFETIME - MINUTE)
     assert body_after(both, 0) == BODY
@@ -165,17 +177,30 @@ def test_a_body_lives_as_long_as_it_would_be_fresh(redis: Redis, engine: Engine,
     assert both.get(after(0)) is None
 
 
-def test_a_body_without_an_end_counts_as_old_as_it_may_be(redis: Redis, engine: Engine, both: Stash) -> None:
-    both.put(7, BODY)
-    redis.persist(PAYLOAD_KEY)
-    assert LIFETIME <= age_after(engine, both, 0) < LIFETIME + MINUTE
+def test_a_body_is_as_old_as_it_is_whatever_interval_its_reader_has(redis: Redis, engine: Engine) -> None:
+    Stash(redis, engine, SOURCE, LIFETIME).put(7, BODY)
+    age_in_redis(redis, 30 * MINUTE)
+    for lifetime in (LIFETIME / 3, 10 * LIFETIME):
+        reader = Stash(redis, engine, SOURCE, lifetime)
+        assert 30 * MINUTE <= age_after(engine, reader, 0) < 31 * MINUTE
+    age_in_database(engine, 30 * MINUTE)
+    assert Stash(redis, engine, SOURCE, 29 * MINUTE).get(after(0)) is None
 
 
-def test_a_body_from_a_clock_ahead_is_not_younger_than_nothing(engine: Engine) -> None:
-    stash = Stash(None, engine, SOURCE, LIFETIME)
+@pytest.mark.parametrize("in_redis", [True, False])
+def test_a_body_from_a_clock_ahead_is_of_now_and_from_one_far_ahead_is_not_used(
+    in_redis: bool, redis: Redis, engine: Engine
+) -> None:
+    stash = Stash(redis if in_redis else None, engine, SOURCE, LIFETIME)
     stash.put(7, BODY)
-    age_in_database(engine, -MINUTE)
-    assert timedelta(0) <= age_after(engine, stash, 0) < MINUTE / 2
+    for ahead, is_used in ((MINUTE / 2, True), (timedelta(days=1), False)):
+        age_in_database(engine, -ahead)
+        if in_redis:
+            age_in_redis(redis, -ahead)
+        if is_used:
+            assert timedelta(0) <= age_after(engine, stash, 0) < MINUTE / 2
+        else:
+            assert stash.get(after(0)) is None
 
 
 def test_a_body_from_another_address_is_not_used(redis: Redis, engine: Engine, both: Stash) -> None:
@@ -191,17 +216,17 @@ def test_a_later_body_replaces_an_earlier_one(stash: Stash) -> None:
 
 def test_a_rejected_body_is_gone_from_both(both: Stash, redis: Redis, engine: Engine) -> None:
     both.put(7, BODY)
-    both.reject()
+    both.reject(7)
     assert both.get(after(0)) is None
-    assert redis.get(PAYLOAD_KEY) is None
+    assert not redis.exists(PAYLOAD_KEY)
     with reading(engine) as connection:
         assert connection.execute(select(received_bodies)).all() == []
 
 
 def test_a_committed_body_is_gone_from_redis(both: Stash, redis: Redis) -> None:
     both.put(7, BODY)
-    both.forget()
-    assert redis.get(PAYLOAD_KEY) is None
+    both.forget(7)
+    assert not redis.exists(PAYLOAD_KEY)
 
 
 def test_what_redis_lost_the_database_has(both: Stash, redis: Redis) -> None:
@@ -218,8 +243,10 @@ def test_what_redis_could_not_take_the_database_has(no_redis: Redis, engine: Eng
 
 def test_a_run_that_was_superseded_takes_nothing_of_its_heir_away(redis: Redis, both: Stash) -> None:
     both.put(8, b"the heir's")
-    both.put(7, BODY)
-    assert body_after(both, 6) == b"the heir's"
+    for act in (lambda: both.put(7, BODY), lambda: both.forget(7), lambda: both.reject(7)):
+        act()
+        assert redis.hget(PAYLOAD_KEY, "run") == b"8"
+        assert body_after(both, 6) == b"the heir's"
     redis.flushall()
     assert body_after(both, 6) == b"the heir's"
 
@@ -236,8 +263,8 @@ def test_an_older_body_in_redis_hides_no_later_one_in_the_database(
 def test_without_any_store_keeping_and_forgetting_pass(known: bool, no_redis: Redis) -> None:
     stash = Stash(None if known else no_redis, make_engine(NOWHERE), SOURCE, LIFETIME)
     stash.put(7, BODY)
-    stash.forget()
-    stash.reject()
+    stash.forget(7)
+    stash.reject(7)
 
 
 PACKED = zstandard.ZstdCompressor(write_checksum=True).compress(BODY)
@@ -264,7 +291,10 @@ GARBAGE = {
 def test_garbage_in_redis_is_no_body_and_hides_none(
     what: str, redis: Redis, engine: Engine, both: Stash
 ) -> None:
-    redis.set(PAYLOAD_KEY, GARBAGE[what])
+    for received_us in ("1", "x", "9" * 400):
+        redis.hset(PAYLOAD_KEY, mapping={"run": 7, "received_us": received_us, "stashed": GARBAGE[what]})
+        assert both.get(after(0)) is None
+    age_in_redis(redis, MINUTE)
     assert both.get(after(0)) is None
     Stash(None, engine, SOURCE, LIFETIME).put(7, BODY)
     assert body_after(both, 0) == BODY
@@ -279,13 +309,23 @@ def test_garbage_in_the_database_is_no_body_and_no_crash(packed: bytes, engine: 
     assert body_after(stash, 0) in (None, b"")
 
 
-def test_another_kind_of_key_is_no_body_and_no_crash(redis: Redis, both: Stash) -> None:
-    redis.lpush(PAYLOAD_KEY, "x")
-    assert both.get(after(0)) is None
-    both.forget()
-    both.put(7, BODY)
-    redis.lpush("other", "x")
-    assert body_after(both, 0) == BODY
+def test_another_kind_of_key_as_an_earlier_release_wrote_is_no_body_and_no_crash(
+    redis: Redis, both: Stash
+) -> None:
+    writes = (
+        lambda: redis.lpush(PAYLOAD_KEY, "x"),
+        lambda: redis.set(PAYLOAD_KEY, msgspec.msgpack.encode(StashedBody(7, SOURCE, PACKED)), px=60_000),
+    )
+    for write in writes:
+        write()
+        assert both.get(after(0)) is None
+        both.forget(7)
+        assert not redis.exists(PAYLOAD_KEY)
+        write()
+        both.put(7, BODY)
+        assert redis.hget(PAYLOAD_KEY, "run") == b"7"
+        assert body_after(both, 0) == BODY
+        both.reject(7)
 
 
 def test_a_stash_that_is_not_to_be_read_keeps_what_is_put_there_for_others(

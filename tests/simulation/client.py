@@ -38,7 +38,7 @@ class SimRedis:
         """Run a script that the server keeps. Raises NoScriptError where it does not."""
         words = [as_bytes(word) for word in keys_and_args]
         answer = self.ask(
-            "script",
+            f"script {' '.join(map(str, keys_and_args[:numkeys]))}",
             lambda: self._server.run(sha, numkeys, words) if self._server.knows(sha) else NoScriptError(),
         )
         if isinstance(answer, NoScriptError):
@@ -68,10 +68,6 @@ class SimRedis:
             words += [b"PX", px if isinstance(px, int) else int(px.total_seconds() * 1000)]
         return self.ask(f"SET {key}", lambda: self._server.do(b"SET", *words) == b"OK")
 
-    def delete(self, key: str) -> Any:
-        """Delete a key."""
-        return self.ask(f"DEL {key}", lambda: self._server.do(b"DEL", key))
-
     def pipeline(self) -> "SimPipeline":
         """Ask several things at once."""
         return SimPipeline(self, self._server)
@@ -97,6 +93,14 @@ class SimPipeline:
     def pttl(self, key: str) -> None:
         """Read how long a key still lives."""
         self._commands.append(lambda: self._server.do(b"PTTL", key))
+
+    def time(self) -> None:
+        """Read the server's clock: seconds, microseconds."""
+        self._commands.append(lambda: tuple(map(int, self._server.do(b"TIME"))))
+
+    def hmget(self, key: str, names: list[str]) -> None:
+        """Read fields of a hash."""
+        self._commands.append(lambda: [self._server.do(b"HGET", key, name) or None for name in names])
 
     def execute(self) -> list[Any]:
         """Do them."""

@@ -51,6 +51,7 @@ class ThinEngine:
     """Gives connections to one SQLite database. `around` makes a transaction, told whether it writes."""
 
     dialect = _dialect
+    url = "sqlite://"
 
     def __init__(
         self, database: sqlite3.Connection, around: Callable[[bool], AbstractContextManager[None]]
@@ -70,6 +71,7 @@ class ThinConnection:
     def __init__(self, engine: ThinEngine) -> None:
         self._engine = engine
         self._writes = False
+        self.info: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +83,10 @@ class ThinConnection:
         """Say whether the transaction writes."""
         self._writes = pricebeat_writes
         return self
+
+    def get_execution_options(self) -> dict[str, Any]:
+        """Give the options, of which those of connections to PostgreSQL have no place here."""
+        return {"pricebeat_writes": self._writes}
 
     def begin(self) -> AbstractContextManager[None]:
         """Begin a transaction, which ends with the block."""

@@ -39,7 +39,7 @@ def as_call(do: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(*asked: Any) -> Any:
         answer = do(*asked)
-        return _lua.table_from(answer) if isinstance(answer, list) else answer
+        return _lua.table_from(answer) if isinstance(answer, list | dict) else answer
 
     return call
 

@@ -87,9 +87,12 @@ AGE_OF_MARK = Edit(
     "prices/stash.py", "return Receipt(at, 0.0, None, digest)", "return Receipt(None, 0.0, None, digest)"
 )
 MARK_DIGEST = Edit("prices/stash.py", "if state.is_what(digest):", "if True:")
-HEIRS_BODY = Edit("prices/stash.py", 'run_id <= bindparam("run"))', 'run_id <= bindparam("run") + 1_000_000)')
+HEIRS_BODY = (
+    Edit("prices/stash.py", 'run_id <= bindparam("run"))', 'run_id <= bindparam("run") + 1_000_000)'),
+    Edit("prices/stash.py", "return there and there > tonumber(run)", "return false"),
+)
 AFTER = Edit("prices/stash.py", " or stashed.run_id <= (state.refreshed_run_id or 0)", "")
-FORGET = Edit("prices/refresh.py", "    shelf.forget()\n", "")
+FORGET = Edit("prices/refresh.py", "    shelf.forget(claimed.run_id)\n", "")
 NOTE = Edit(
     "tasks/timetable.py",
     '            self._send()\n            log.info("Sent the refresh that is due")\n'
@@ -157,7 +160,7 @@ MUTATIONS = (
     Mutation("the stash in the database", (STASH_DATABASE,)),
     Mutation("the age of a stashed body", (AGE, AGE_OF_MARK)),
     Mutation("the digest of a mark", (MARK_DIGEST,), "tests/prices/test_stash.py"),
-    Mutation("leaving the heir's body alone", (HEIRS_BODY,), "tests/prices/test_stash.py"),
+    Mutation("leaving the heir's body alone", HEIRS_BODY, "tests/prices/test_stash.py"),
     Mutation(
         "passing over a stashed body that is committed",
         (AFTER,),

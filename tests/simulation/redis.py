@@ -33,6 +33,8 @@ class SimRedisServer:
             b"ZADD": self._zadd,
             b"ZREMRANGEBYSCORE": self._zremrangebyscore,
             b"EXPIRE": self._expire,
+            b"PEXPIRE": self._pexpire,
+            b"TYPE": self._type,
         }
 
     @property
@@ -120,7 +122,8 @@ class SimRedisServer:
         return 1
 
     def _time(self) -> list[bytes]:
-        return [b"%d" % int(self.world.now), b"0"]
+        seconds, microseconds = divmod(round(self.world.now * 1_000_000), 1_000_000)
+        return [b"%d" % seconds, b"%d" % microseconds]
 
     def _zadd(self, key: bytes, score: bytes, member: bytes) -> int:
         self.data[key] = (self.peek(key) or {}) | {member: float(score)}
@@ -134,3 +137,11 @@ class SimRedisServer:
     def _expire(self, key: bytes, seconds: bytes) -> int:
         self.expires[key] = self.world.now + int(seconds)
         return 1
+
+    def _pexpire(self, key: bytes, milliseconds: bytes) -> int:
+        self.expires[key] = self.world.now + int(milliseconds) / 1000
+        return 1
+
+    def _type(self, key: bytes) -> dict[bytes, bytes]:
+        value = self.peek(key)
+        return {b"ok": b"none" if value is None else b"hash" if isinstance(value, dict) else b"string"}

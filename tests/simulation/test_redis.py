@@ -6,6 +6,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
+from prices import stash
 from prices.lease import Barred, Holder, Lease, read_holder
 from prices.liveness import say_alive
 from prices.packing import pack
@@ -40,15 +41,27 @@ def live(redis: Any) -> list[Any]:
     told += [mine.release(), mine.release(), mine.take(unless=FRESH_KEY), other.renew(), mine.renew()]
     told += [
         say_alive(redis, "beat", "one"),
-        redis.set(PAYLOAD_KEY, b"body", px=MINUTE),
-        redis.get(PAYLOAD_KEY),
+        redis.set(FRESH_KEY, b"1", px=MINUTE),
+        redis.get(FRESH_KEY),
     ]
-    told += [redis.delete(PAYLOAD_KEY), redis.delete(PAYLOAD_KEY), redis.get(PAYLOAD_KEY)]
+    for run in (7, 6, 8):
+        told += [stash._PUT_IN_REDIS(redis, (PAYLOAD_KEY,), (run, b"body %d" % run, 60_000)), stashed(redis)]
+    told += [stash._FORGET_IN_REDIS(redis, (PAYLOAD_KEY,), (run,)) for run in (7, 8, 8)] + [stashed(redis)]
     try:
         redis.evalsha(sha_of(ECHO), 1, PAYLOAD_KEY, 7)
     except NoScriptError:
         told += [redis.script_load(ECHO), redis.evalsha(sha_of(ECHO), 1, LOCK_KEY, 7)]
     return [_timeless(answer) for answer in told]
+
+
+def stashed(redis: Any) -> Any:
+    """What the stash holds, and whether it tells when that came."""
+    with redis.pipeline() as pipeline:
+        pipeline.time()
+        pipeline.hmget(PAYLOAD_KEY, ["run", "stashed", "received_us"])
+        pipeline.pttl(PAYLOAD_KEY)
+        (seconds, _), (run, body, received_us), left = pipeline.execute()
+    return run, body, received_us and abs(seconds - int(received_us) / 1_000_000) < 5, left > 0
 
 
 def _timeless(answer: Any) -> Any:
@@ -71,4 +84,4 @@ def test_the_simulated_redis_answers_as_a_real_one(redis_url: str) -> None:
         answers = live(real)
 
     assert in_a_world() == answers
-    assert len(answers) == 24
+    assert len(answers) == 31
