@@ -20,6 +20,8 @@ from prices.bounds import Limits
 from prices.brief_pool import BRIEF, FIRST, BriefPool, keep_briefly
 from prices.column_types import UtcDateTime
 from prices.errors import DatabaseFullError, DatabaseUnavailableError, SchemaBehindError
+from prices.reasons import NO_DATABASE_URL, database_reason
+from prices.settings import DEFAULT_DATABASE_URL
 from prices.turns import Patient, Turns
 
 LIMITS: Final = Limits()
@@ -87,7 +89,7 @@ def make_engine(
 def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that sees one state of the database and changes nothing."""
     options = _READS[engine.dialect.name]
-    with _translated(), engine.connect().execution_options(**options) as connection, connection.begin():
+    with _translated(engine), engine.connect().execution_options(**options) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             _begin_postgresql(connection)
         yield connection
@@ -97,7 +99,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that commits as a whole or not at all."""
     with (
-        _translated(),
+        _translated(engine),
         engine.connect().execution_options(pricebeat_writes=True) as connection,
         connection.begin(),
     ):
@@ -120,7 +122,7 @@ def utc_now(connection: Connection) -> datetime:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: Engine) -> Iterator[None]:
     """Turn what the driver raises into our errors; a broken constraint stays what it is."""
     try:
         yield
@@ -129,15 +131,12 @@ def _translated() -> Iterator[None]:
     except PoolTimeoutError as error:
         raise DatabaseFullError("every connection to the database is in use") from error
     except DBAPIError as error:
+        which = f" ({NO_DATABASE_URL})" if str(engine.url) == DEFAULT_DATABASE_URL else ""
         if _says_table_missing(error):
-            raise SchemaBehindError("the tables are missing: run python deploy_migrations.py") from error
-        raise DatabaseUnavailableError(f"the database failed ({_kind(error)})") from (error.orig or error)
-
-
-def _kind(error: DBAPIError) -> str:
-    """Name what happened: by SQLite's own name where there is one, because its classes say little."""
-    cause = error.orig or error
-    return getattr(cause, "sqlite_errorname", None) or type(cause).__name__
+            missing = f"the tables are missing: run python deploy_migrations.py{which}"
+            raise SchemaBehindError(missing) from error
+        cause = error.orig or error
+        raise DatabaseUnavailableError(f"{database_reason(cause)}{which}") from cause
 
 
 def _says_table_missing(error: DBAPIError) -> bool:

@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 from prices.background import in_background
 from prices.errors import UpstreamError, one_line
 from prices.pages import Pages
+from prices.reasons import status_reason, upstream_reason
 from prices.transfer import OneHop, Transfer
 
 CONNECT_SECONDS = 5.0
@@ -54,7 +55,7 @@ def fetch(
     except requests.Timeout as error:
         raise UpstreamError("upstream did not answer in time") from error
     except (requests.RequestException, HTTPError) as error:  # requests lets some of urllib3's through
-        raise UpstreamError(f"upstream could not be read ({type(error).__name__})") from error
+        raise UpstreamError(upstream_reason(error)) from error
     finally:
         transfer.end()  # whoever gives up must not go on receiving beside a successor
         del download  # its error's traceback holds this frame, and with it all that the run holds
@@ -111,7 +112,8 @@ def _redirected(session: requests.Session, url: str, location: str, headers: dic
 def _whole_body(response: requests.Response, transfer: Transfer) -> bytes:
     if response.status_code != requests.codes.ok:
         retry_after = _seconds(response.headers.get("retry-after", ""), datetime.now(UTC))
-        raise UpstreamError(f"upstream answered {response.status_code}", retry_after)
+        with_key = "Authorization" in response.request.headers
+        raise UpstreamError(status_reason(response.status_code, with_key=with_key), retry_after)
     _check_length(response.headers.get("content-length", "0"))
     body = bytearray()
     for chunk in response.iter_content(64 * 1024):

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from prices.errors import RedisUnavailableError, let_go_of_frames
+from prices.reasons import redis_reason
 
 # The number at the end of a key is the version of what stands under it. The lock and the stash
 # keep their bare names: operators look for them, and a token or a body has no version.
@@ -37,11 +38,12 @@ def make_redis(
     `CLIENT LIST` shows its connections by the kind of `process` and their `purpose`. Retries are off: after a
     lost reply a retried SET NX would say that another holds our own lock.
     """
+    over_tcp = {} if url.startswith("unix:") else {"socket_keepalive": True}
     return Redis.from_url(
         url,
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
-        socket_keepalive=True,
+        **over_tcp,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
         client_name=f"{CLIENT_NAME}:{process}:{purpose}",
@@ -59,4 +61,4 @@ class redis_errors:  # noqa: N801 - used as the function that `contextmanager` w
     def __exit__(self, _kind: object, error: BaseException | None, _at: object) -> None:
         if isinstance(error, RedisError | OSError):
             let_go_of_frames(error)
-            raise RedisUnavailableError(f"Redis failed ({type(error).__name__})") from error
+            raise RedisUnavailableError(redis_reason(error)) from error

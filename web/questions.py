@@ -11,7 +11,8 @@ from werkzeug.exceptions import ServiceUnavailable
 from prices.background import in_background
 from prices.bounds import within
 from prices.database import reading
-from prices.errors import DatabaseFullError
+from prices.errors import DatabaseFullError, DatabaseUnavailableError, SchemaBehindError, in_full
+from prices.logs import log
 from prices.queries import require_schema
 from web.context import web_context
 
@@ -29,8 +30,7 @@ def ask(question: Callable[[Connection], T]) -> T:
     """Ask within one reading transaction, and wait a bounded time.
 
     A question that is given up ends by itself then, so that its place is free for the next. Raises
-    ServiceUnavailable where too many ask or the answer takes too long, PricesError where the database
-    cannot be asked.
+    ServiceUnavailable where too many ask, the answer takes too long, or the database cannot be asked.
     """
     engine = web_context().services.engine
     if not _open.acquire(timeout=ANSWER_SECONDS / 10):
@@ -49,5 +49,10 @@ def ask(question: Callable[[Connection], T]) -> T:
         raise ServiceUnavailable(
             "the database allows no more questions at the moment", retry_after=1
         ) from None
+    except (DatabaseUnavailableError, SchemaBehindError) as error:
+        log.error("The past could not be asked", reason=in_full(error))
+        raise ServiceUnavailable(
+            "only the database knows this, and it cannot be asked at the moment", retry_after=5
+        ) from error
     except FutureTimeoutError:
         raise ServiceUnavailable("the database did not answer in time", retry_after=5) from None

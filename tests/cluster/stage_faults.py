@@ -80,7 +80,7 @@ def stop(halting: HaltingCluster, holder: Holder, *, whole: bool) -> Outcome:
 def stop_with_the_file_locked(halting: HaltingCluster, holder: Holder) -> Outcome:
     """On SQLite who stands still in its commit has the file's lock: others fail, say why, and try again."""
     holder.send(signal.SIGSTOP, to_whole_worker=False)
-    halting.wait_for_any_log("RefreshFailedError('the database failed (SQLITE_BUSY)')")
+    halting.wait_for_any_log("RefreshFailedError('the database failed (SQLITE_BUSY)")
     assert [run["state"] for run in halting.new_runs()] == ["running"]
     assert halting.cluster.standin.requests()["received"] == 1
     holder.send(signal.SIGCONT, to_whole_worker=False)

@@ -169,13 +169,8 @@ BROKEN: dict[str, tuple[dict[str, object], str]] = {
     "no bytes at all": ({"reset": True}, "upstream could not be read"),
     "random bytes": ({"garbage": 5000}, "upstream's body is no price list"),
     "another object": ({"body": '{"models": []}'}, "upstream's body has no `data`"),
-<<<<<<< HEAD
     "a page that leads elsewhere": (
         {"body": '{"data":[{"id":"a/b","pricing":{}}],"links":{"next":"http://127.0.0.1:1/"}}'},
-=======
-    "one page of several": (
-        {"body": '{"data":[{"id":"a/b","pricing":{}}],"links":{"next":"http://127.0.0.1:1/x"}}'},
->>>>>>> b55e297 (14.6, 14.12: of the stash a run takes away only what is not a later run's; a body's age is told by its time)
         "upstream's link to the next page leads to another address",
     ),
     "a list that is too short": (
@@ -552,7 +547,7 @@ def test_a_failed_refresh_says_how_long_upstream_asked_to_wait(services: Service
     with pytest.raises(RefreshFailedError, match="429") as failure:
         refresh_prices(services, worker="test")
     run = last_run(services)
-    assert run["reason"] == "upstream answered 429; upstream asked to wait 77 s"
+    assert run["reason"] == "upstream answered 429: too many requests; upstream asked to wait 77 s"
     assert failure.value.refresh.retry_at == run["retry_at"]
     assert 76 <= wait_of_last_run(services) <= 88
 
@@ -561,7 +556,8 @@ def test_the_reason_of_a_failure_names_no_address(services: Services) -> None:
     nowhere = replace(services, engine=make_engine("postgresql+psycopg://u:hunter2@127.0.0.1:1/db"))
     with pytest.raises(RefreshFailedError) as failure:
         refresh_prices(nowhere, worker="test")
-    assert str(failure.value) == "the database failed (OperationalError)"
+    assert str(failure.value).startswith("the database failed (OperationalError): nothing listens")
+    assert "127.0.0.1" not in str(failure.value)
 
 
 def test_the_same_body_teaches_the_base_price_that_a_window_hid_before(services: Services) -> None:

@@ -71,7 +71,6 @@ class ThinConnection:
     def __init__(self, engine: ThinEngine) -> None:
         self._engine = engine
         self._writes = False
-        self.info: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -83,10 +82,6 @@ class ThinConnection:
         """Say whether the transaction writes."""
         self._writes = pricebeat_writes
         return self
-
-    def get_execution_options(self) -> dict[str, Any]:
-        """Give the options, of which those of connections to PostgreSQL have no place here."""
-        return {"pricebeat_writes": self._writes}
 
     def begin(self) -> AbstractContextManager[None]:
         """Begin a transaction, which ends with the block."""

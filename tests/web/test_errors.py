@@ -62,6 +62,17 @@ def test_without_any_prices_to_be_had_it_is_a_503_that_says_no_secret(path: str,
     assert "hunter2" not in answer.text
 
 
+def test_without_the_database_only_the_past_cannot_be_asked(site: Site, redis_url: str) -> None:
+    site.env["REDIS_URL"] = redis_url
+    site.refresh()
+    client = site.client(DATABASE_URL="postgres://u:hunter2@127.0.0.1:1/db")
+    assert client.get("/api/v1/prices").status_code == 200
+    for path in ("/api/v1/prices?revision=1", "/api/v1/changes", "/api/v1/prices/a/b/history"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert answer.json["detail"] == "only the database knows this, and it cannot be asked at the moment"
+
+
 @pytest.mark.parametrize("path", ["/api/v1/models", "/api/v1/prices"])
 def test_an_error_that_nobody_foresaw_is_a_500_without_its_text(
     path: str, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
