@@ -186,11 +186,14 @@ class Cluster:
 
 
 @cache
-def sim_settings(refresh: timedelta, lease: timedelta, ttl: timedelta) -> Settings:
+def sim_settings(
+    refresh: timedelta, lease: timedelta, ttl: timedelta, retry_max: timedelta = timedelta(minutes=10)
+) -> Settings:
     """Make settings for a world; nothing of them is a real address."""
     return Settings.from_env(
         {
             "PRICE_REFRESH_HOURS": str(refresh.total_seconds() / 3600),
+            "PRICE_RETRY_MAX": str(retry_max.total_seconds()),
             "PRICE_LOCK_LEASE": str(lease.total_seconds()),
             "PRICE_LOCK_TTL": str(ttl.total_seconds()),
             "REDIS_URL": "redis://127.0.0.1:1/0",

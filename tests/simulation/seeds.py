@@ -33,6 +33,8 @@ CALM_STEPS = 20
 OUTAGES = 100
 """Each world of so many is one in which upstream is away for an hour."""
 REFRESH, LEASE, TTL = timedelta(seconds=300), timedelta(seconds=60), timedelta(seconds=150)
+RETRY_MAX = timedelta(seconds=60)
+"""Shorter than in production, as all of it is, so that much is tried while there is misfortune."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _live(world: World) -> None:
     draw = world.random
     size = draw.random()
     workers = draw.randint(2, 6) if size < 0.95 else draw.randint(7, 60) if size < 0.9995 else 1000
-    settings = sim_settings(REFRESH, LEASE, TTL)
+    settings = sim_settings(REFRESH, LEASE, TTL, RETRY_MAX)
     cluster = Cluster(
         world, settings, workers=workers, beats=draw.choice((1, 1, 2, 2, 3)), apart=draw.random() < 0.2
     )
