@@ -16,10 +16,10 @@ from prices.guards import Guards
 from prices.models import catalogue, received_bodies, revisions
 from prices.openrouter import OpenRouterList
 from prices.queries import CatalogueState
+from prices.received import Receipt
 from prices.record import record
 from prices.revision import Revision
 from prices.runs import finish_run, pass_fence
-from prices.shelf import Receipt
 
 _MOVE_CATALOGUE = update(catalogue)
 _EMPTY_STASH = delete(received_bodies)

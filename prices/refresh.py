@@ -17,9 +17,10 @@ from prices.outcome import Refresh, RefreshFailedError
 from prices.packing import PackedAhead, pack_ahead
 from prices.publisher import publish_current, publish_state
 from prices.queries import CatalogueState
+from prices.received import Receipt, Received
 from prices.runs import Fresh, Waiting
 from prices.services import Services
-from prices.shelf import GivenBody, Receipt, Received, Shelf
+from prices.shelf import GivenBody, Shelf
 from prices.stash import Stash
 
 Progress = Callable[[str], None]

@@ -18,9 +18,9 @@ from prices.download import MAX_BYTES
 from prices.errors import PricesError, UpstreamError
 from prices.outcome import RefreshFailedError
 from prices.queries import catalogue_state
+from prices.received import Received
 from prices.refresh import publish, refresh_prices
 from prices.services import Services
-from prices.shelf import Received
 
 _NAME: Final = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)[T_ ](\d\d)[:-]?(\d\d)(?:[:-]?(\d\d))?Z?(?:\D.*)?\.json(?:\.gz)?$"

@@ -1,40 +1,11 @@
 """Where a refresh finds a body that nobody has to fetch: received by an earlier run, or given by hand."""
 
-import hashlib
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from prices.errors import PricesError
 from prices.queries import CatalogueState
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What is kept of a body once it is read: when it came, how long that took, its size and its BLAKE2b.
-
-    `at` is None for just now, `size` (bytes) None where only its digest is known.
-    """
-
-    at: datetime | None
-    fetch_seconds: float
-    size: int | None
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A body as it was received: when (UTC, None for just now), and the seconds that the fetch took."""
-
-    body: bytes
-    at: datetime | None = None
-    fetch_seconds: float = 0.0
-
-    @property
-    def receipt(self) -> Receipt:
-        """What is kept of it."""
-        digest = hashlib.blake2b(self.body, digest_size=32).hexdigest()
-        return Receipt(self.at, self.fetch_seconds, len(self.body), digest)
+from prices.received import Receipt, Received
 
 
 class Shelf(Protocol):

@@ -20,9 +20,9 @@ from prices.freshness import CLOCK_SLACK
 from prices.logs import log
 from prices.models import received_bodies
 from prices.queries import CatalogueState
+from prices.received import Receipt, Received
 from prices.redis_client import PAYLOAD_KEY, redis_errors
 from prices.scripts import LuaScript
-from prices.shelf import Receipt, Received
 
 _FORGET_IN_DATABASE = delete(received_bodies).where(received_bodies.c.run_id <= bindparam("run"))
 _KEEP = insert(received_bodies).values(received_at=DatabaseClock())

@@ -9,8 +9,8 @@ from prices.commit import Counts, commit
 from prices.database import reading, utc_now, writing
 from prices.guards import Guards
 from prices.openrouter import parse
+from prices.received import Received
 from prices.runs import Busy, Fresh, Started, Waiting, start_run
-from prices.shelf import Received
 from tests.prices.lists import body
 
 INTERVAL = timedelta(hours=3)

@@ -24,8 +24,8 @@ from prices.models import (
     revisions,
 )
 from prices.openrouter import parse
+from prices.received import Received
 from prices.runs import finish_run
-from prices.shelf import Received
 from prices.stash import Stash
 from tests.prices.ledger import LEASE, ago, fill, started
 from tests.prices.lists import body, model

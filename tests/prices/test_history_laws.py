@@ -23,8 +23,8 @@ from prices.guards import Guards
 from prices.language_model import LanguageModel
 from prices.openrouter import OpenRouterList, parse
 from prices.queries import catalogue_state
+from prices.received import Received
 from prices.schedule import PriceSchedule
-from prices.shelf import Received
 from tests.prices.ledger import started
 from tests.prices.lists import body, listed
 

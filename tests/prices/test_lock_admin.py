@@ -13,9 +13,9 @@ from prices.lease import Lease, make_token
 from prices.lock_admin import LockState, break_lock, show_lock
 from prices.models import refresh_runs
 from prices.openrouter import parse
+from prices.received import Received
 from prices.redis_client import LOCK_KEY, make_redis
 from prices.services import Services
-from prices.shelf import Received
 from tests.prices.ledger import LEASE, started
 from tests.prices.lists import body, model
 

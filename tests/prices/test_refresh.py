@@ -16,11 +16,11 @@ from prices.lease import Lease, make_token
 from prices.models import catalogue, received_bodies, refresh_runs
 from prices.outcome import RefreshFailedError
 from prices.publication import read_publication
+from prices.received import Received
 from prices.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY, make_redis
 from prices.refresh import refresh_prices
 from prices.services import Services
 from prices.settings import Settings
-from prices.shelf import Received
 from tests.openrouter_standin.client import Standin
 from tests.prices.lists import body, model
 from tests.prices.made_clock import MadeClock

@@ -13,8 +13,8 @@ from prices.database import reading, utc_now, writing
 from prices.errors import ClaimLostError
 from prices.models import catalogue, refresh_runs
 from prices.openrouter import parse
+from prices.received import Received
 from prices.runs import Busy, Fresh, Started, beat_run, finish_run, pass_fence
-from prices.shelf import Received
 from tests.prices.ledger import INTERVAL, LEASE, fill, started, try_to_start
 from tests.prices.lists import body, model
 

@@ -15,8 +15,9 @@ from prices.database import make_engine, reading, utc_now, writing
 from prices.errors import DatabaseUnavailableError, PricesError
 from prices.models import received_bodies
 from prices.queries import CatalogueState
+from prices.received import Receipt, Received
 from prices.redis_client import PAYLOAD_KEY
-from prices.shelf import GivenBody, Receipt, Received
+from prices.shelf import GivenBody
 from prices.stash import Stash, StashedBody
 from tests.conftest import migrate
 

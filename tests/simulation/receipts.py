@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from greenlet import greenlet
 
-from prices.shelf import Received
+from prices.received import Received
 from tests.simulation.process import Process
 
 
