@@ -41,9 +41,9 @@ bench: $(VENV)/.installed-bench ## measure this beside its alternatives, as one 
 	@$(BIN)/python -m bench
 
 faults: $(VENV)/.installed-dev ## break a cluster in every way, three times, and write docs/fault-matrix.md
-	@for run in 1 2 3; do $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/cluster --junitxml=var/faults-$$run.xml || exit 1; done
-	@$(BIN)/python -m tests.simulation.mutants var/mutants.json
-	@$(BIN)/python -m tests.cluster.matrix var/faults-[123].xml --mutants var/mutants.json
+	@for run in 1 2 3; do $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/system/cluster --junitxml=var/faults-$$run.xml || exit 1; done
+	@$(BIN)/python -m tests.system.simulation.mutants var/mutants.json
+	@$(BIN)/python -m tests.system.cluster.matrix var/faults-[123].xml --mutants var/mutants.json
 
 pictures: $(VENV)/.installed-dev chromium ## make the README's pictures anew, from the running product
 	@$(BIN)/python docs/pictures/make.py

@@ -8,7 +8,7 @@ from celery.schedules import schedule as every
 from kombu.utils.url import parse_url
 
 from prices.errors import SettingsError
-from prices.settings import Settings
+from prices.runtime.settings import Settings
 
 try:
     _settings = Settings.from_env()

@@ -17,10 +17,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from prices.bounds import Limits
-from prices.database import make_engine, writing
 from prices.errors import PricesError, in_full
-from prices.settings import ROOT, VAR, Settings
+from prices.runtime.bounds import Limits
+from prices.runtime.settings import ROOT, VAR, Settings
+from prices.store.database import make_engine, writing
 
 LOCK_ID = 0x50524943
 """PostgreSQL's advisory lock of the release step."""

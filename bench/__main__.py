@@ -13,7 +13,7 @@ import structlog
 
 from bench import claim, failover, history, peers, propagation, queue, refresh, serve, start
 from local.redis_server import find_redis_server
-from prices.settings import ROOT
+from prices.runtime.settings import ROOT
 
 MEASUREMENTS = {
     "claim": claim,

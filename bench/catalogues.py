@@ -12,10 +12,10 @@ import requests
 from sqlalchemy import make_url, text
 
 import deploy_migrations
-from prices.database import writing
-from prices.refresh import refresh_prices
+from prices.refresh.story import refresh_prices
+from prices.runtime.settings import Settings
 from prices.services import Services
-from prices.settings import Settings
+from prices.store.database import writing
 
 _NUMBERS: Final = itertools.count(1)
 

@@ -14,8 +14,8 @@ from bench.commands import commands_per_act
 from bench.peers import peer
 from bench.rounds import Act, Row, alternate, microseconds
 from local.redis_server import RedisServer
-from prices.lease import Lease, make_token
-from prices.redis_client import make_redis
+from prices.coordination.lease import Lease, make_token
+from prices.runtime.redis_client import make_redis
 
 LEASE = timedelta(seconds=60)
 SECONDS = int(LEASE.total_seconds())
@@ -54,7 +54,7 @@ def _taken_and_released(redis: Redis) -> dict[str, Act]:
         assert lease.take() is None
         assert lease.release()
 
-    return {"raw SET NX EX and EVALSHA": raw, "prices.lease": ours} | {
+    return {"raw SET NX EX and EVALSHA": raw, "prices.coordination.lease": ours} | {
         name: _both(take, release) for name, (take, release) in _peers(redis, "bench:free", SECONDS).items()
     }
 
@@ -75,8 +75,8 @@ def _refused(redis: Redis) -> dict[str, Act]:
         assert take()
     return {
         "raw SET NX EX": lambda: redis.set("bench:held", "token", nx=True, ex=SECONDS),
-        "prices.lease, held by another": lease.take,
-        "prices.lease, prices fresh": lambda: lease.take(unless="bench:fresh"),
+        "prices.coordination.lease, held by another": lease.take,
+        "prices.coordination.lease, prices fresh": lambda: lease.take(unless="bench:fresh"),
         **{f"{name}, held": take for name, (take, _) in _peers(redis, "bench:held-by-a-peer", LONG).items()},
     }
 

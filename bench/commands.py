@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 from redis import Redis
 
-from tests.prices.commands import commands_of
+from tests.support.commands import commands_of
 
 
 def commands_per_act(redis: Redis, act: Callable[[], object], times: int = 20) -> float:

@@ -20,18 +20,18 @@ from sqlalchemy import func, select, text
 import deploy_migrations
 from bench.rounds import Row, alternate, microseconds
 from local.redis_server import RedisServer
-from prices import history
-from prices.changes import ChangeKind
-from prices.database import reading
+from local.standin import catalogue
+from prices.catalogue.changes import ChangeKind
 from prices.formats import pricebeat
-from prices.models import price_changes
-from prices.openrouter import parse
-from prices.queries import catalogue_state
-from prices.replay import Capture, captures_in, replay
+from prices.history import read
+from prices.refresh.replay import Capture, captures_in, replay
+from prices.runtime.settings import Settings
 from prices.services import Services
-from prices.settings import Settings
-from tests.openrouter_standin import catalogue
-from tests.postgres import postgres_server
+from prices.store.database import reading
+from prices.store.queries import catalogue_state
+from prices.store.tables import price_changes
+from prices.upstream.model_list import parse
+from tests.support.postgres import postgres_server
 
 REFRESHES = int(os.environ.get("BENCH_REFRESHES", "1107"))
 MODELS = 420
@@ -103,17 +103,17 @@ def _questions(name: str, services: Services) -> list[Row]:
     def ask(at: datetime | None = None, revision: int | None = None, slug: str | None = None) -> bytes:
         with reading(services.engine) as connection:
             asked = revision or catalogue_state(connection).revision
-            found = history.prices(connection, asked, at=at, slug=slug)
+            found = read.prices(connection, asked, at=at, slug=slug)
         return pricebeat.price_list(found, ONE, asked, at)
 
     def follow(since: int) -> bytes:
         with reading(services.engine) as connection:
-            found = history.changes(connection, since=since, limit=PAGE, kinds=frozenset(ChangeKind))
+            found = read.changes(connection, since=since, limit=PAGE, kinds=frozenset(ChangeKind))
         return pricebeat.change_list(found, since, more=True)
 
     with reading(services.engine) as connection:
         newest = catalogue_state(connection).revision
-        *_others, last = history.prices(connection, newest)
+        *_others, last = read.prices(connection, newest)
         changes: int = connection.execute(select(func.max(price_changes.c.id))).scalar_one()
     measures = {
         "the current list": lambda: ask(),

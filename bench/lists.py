@@ -13,7 +13,7 @@ import msgspec
 
 from bench.processes import wait_until
 from local.ports import HOST, answers, free_port
-from tests.openrouter_standin import catalogue
+from local.standin import catalogue
 
 NOON: Final = datetime(2026, 8, 6, 12, tzinfo=UTC)
 HALF: Final = Decimal("0.5")

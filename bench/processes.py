@@ -15,7 +15,7 @@ from local.guardian import Guardian
 from local.ports import HOST, free_port
 from local.procfile import read_procfile, without_shell
 from local.redis_server import RedisServer
-from prices.settings import ROOT
+from prices.runtime.settings import ROOT
 
 START_SECONDS: Final = 60.0
 

@@ -12,10 +12,10 @@ from http.client import HTTPConnection
 from bench.processes import Site, open_site, wait_until
 from bench.rounds import Row, alternate
 from local.ports import HOST, free_port
-from prices.refresh import refresh_prices
+from local.standin.client import Standin
+from prices.refresh.story import refresh_prices
+from prices.runtime.settings import Settings
 from prices.services import Services
-from prices.settings import Settings
-from tests.openrouter_standin.client import Standin
 
 PROCESSES = 8
 ROUNDS = 15

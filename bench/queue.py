@@ -24,7 +24,7 @@ from bench.peers import peer
 from bench.processes import Site, open_site, wait_until
 from bench.rounds import Act, Row, alternate, per_second
 from bench.tasks import nothing
-from prices.redis_client import FRESH_KEY, LOCK_KEY, make_redis
+from prices.runtime.redis_client import FRESH_KEY, LOCK_KEY, make_redis
 from tasks.celery import app
 from tasks.refresh import refresh_prices
 

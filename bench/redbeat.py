@@ -2,7 +2,7 @@
 
 from celery import Celery
 
-from prices.settings import Settings
+from prices.runtime.settings import Settings
 
 LEASE = Settings.from_env().lock_lease.total_seconds()
 

@@ -1,4 +1,4 @@
-"""A whole refresh by `prices.refresh`, of lists of 421, 4,210 and 42,100 models.
+"""A whole refresh by `prices.refresh.story`, of lists of 421, 4,210 and 42,100 models.
 
 *refresh*: claim, fetch, stash, parse, compare, commit, pack and publish two bodies, release; forced, so that
 it is done whatever is fresh. *All new* fills an empty catalogue. *All changed* moves every price that is an
@@ -27,8 +27,8 @@ from bench.catalogues import Catalogues
 from bench.lists import served_lists
 from bench.rounds import Row, alternate
 from local.redis_server import RedisServer
-from prices.settings import ROOT
-from tests.postgres import postgres_server
+from prices.runtime.settings import ROOT
+from tests.support.postgres import postgres_server
 
 SIZES: Final = {421: 7, 4_210: 3, 42_100: 1}
 """How many models, and how many rounds are measured with them."""

@@ -22,10 +22,10 @@ from bench.processes import Site, open_site
 from bench.rounds import Row, alternate
 from bench.servers import Server, get, litellm, memory_of, nginx, start
 from local.ports import HOST
-from prices.refresh import refresh_prices
+from local.standin.client import Standin
+from prices.refresh.story import refresh_prices
+from prices.runtime.settings import Settings
 from prices.services import Services
-from prices.settings import Settings
-from tests.openrouter_standin.client import Standin
 from web.server import THREADS
 
 ROUNDS: Final = 5

@@ -74,8 +74,7 @@ def plan_demo(folder: Path, env: Mapping[str, str]) -> Plan:
     port = free_port()
     helper = Helper(
         "upstream",
-        f"{shlex.quote(sys.executable)} -m tests.openrouter_standin"
-        f" --port {port} --speed {_VIRTUAL_SECONDS_PER_SECOND}",
+        f"{shlex.quote(sys.executable)} -m local.standin --port {port} --speed {_VIRTUAL_SECONDS_PER_SECOND}",
         port,
     )
     kept = {name: text for name, text in _common(env).items() if name not in _NOT_IN_A_DEMO}

@@ -2,9 +2,9 @@
 
 from alembic import context
 
-from prices.database import make_engine
-from prices.models import metadata
-from prices.settings import Settings
+from prices.runtime.settings import Settings
+from prices.store.database import make_engine
+from prices.store.tables import metadata
 
 
 def run() -> None:

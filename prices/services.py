@@ -9,14 +9,14 @@ from typing import Final
 from redis import Redis
 from sqlalchemy import Engine
 
-from prices import download
-from prices.bounds import Limits
-from prices.clock import Clock, SystemClock
-from prices.database import make_engine
-from prices.redis_client import make_redis
-from prices.room import ask_for_room, is_room_wanted
-from prices.settings import Settings
-from prices.turns import Patient, Yielding
+from prices.runtime.bounds import Limits
+from prices.runtime.clock import Clock, SystemClock
+from prices.runtime.redis_client import make_redis
+from prices.runtime.settings import Settings
+from prices.store.database import make_engine
+from prices.store.room import ask_for_room, is_room_wanted
+from prices.store.turns import Patient, Yielding
+from prices.upstream import download
 
 WEB_LIMITS: Final = Limits(statement=5)
 

@@ -18,8 +18,8 @@ from kombu.transport import redis
 from redis import BlockingConnectionPool, ConnectionPool, Redis
 
 from prices.errors import one_line
-from prices.logs import log
-from prices.redis_client import CLIENT_NAME
+from prices.runtime.logs import log
+from prices.runtime.redis_client import CLIENT_NAME
 from tasks.dead_letters import bury
 from tasks.messages import fault_in_bytes, fault_in_fanout
 

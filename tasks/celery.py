@@ -5,8 +5,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging
 
-from prices.logs import configure_logs
-from prices.settings import Settings
+from prices.runtime.logs import configure_logs
+from prices.runtime.settings import Settings
 from tasks.broker import be_the_driver, name_connections, refuse_compressed
 
 be_the_driver()

@@ -12,12 +12,12 @@ from typing import Any, Final
 import click
 import msgspec
 
-from prices import health
-from prices.lock_admin import break_lock, show_lock
-from prices.logs import configure_logs
-from prices.outcome import Refresh, RefreshFailedError
-from prices.refresh import refresh_prices
-from prices.replay import captures_in, replay
+from prices.operations import health
+from prices.operations.lock import break_lock, show_lock
+from prices.refresh.outcome import Refresh, RefreshFailedError
+from prices.refresh.replay import captures_in, replay
+from prices.refresh.story import refresh_prices
+from prices.runtime.logs import configure_logs
 from prices.services import Services
 
 STATUS_CODES: Final = {health.HEALTHY: 0, health.DEGRADED: 1, health.UNHEALTHY: 2}

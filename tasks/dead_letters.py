@@ -6,9 +6,9 @@
 from typing import Final
 
 from prices.errors import RedisUnavailableError, in_full
-from prices.logs import log
-from prices.redis_client import DEAD_LETTERS_KEY, make_redis, redis_errors
-from prices.settings import Settings
+from prices.runtime.logs import log
+from prices.runtime.redis_client import DEAD_LETTERS_KEY, make_redis, redis_errors
+from prices.runtime.settings import Settings
 
 MOST_LETTERS: Final = 100
 MOST_BYTES: Final = 4096

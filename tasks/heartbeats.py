@@ -4,12 +4,12 @@ from typing import Any
 
 from celery.signals import heartbeat_sent, worker_ready, worker_shutdown
 
-from prices.clock import SystemClock
+from prices.coordination.heartbeats import Heart
 from prices.errors import RedisUnavailableError, in_full
-from prices.liveness import Heart
-from prices.logs import log
-from prices.redis_client import make_redis
-from prices.settings import Settings
+from prices.runtime.clock import SystemClock
+from prices.runtime.logs import log
+from prices.runtime.redis_client import make_redis
+from prices.runtime.settings import Settings
 
 _hearts: dict[str, Heart] = {}
 

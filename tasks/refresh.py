@@ -5,8 +5,8 @@ from typing import Any
 
 from celery import Task, shared_task
 
-from prices import refresh
 from prices.errors import PricesError
+from prices.refresh import story
 from prices.services import Services
 
 
@@ -22,7 +22,7 @@ def refresh_prices(self: Task, *, force: bool = False) -> dict[str, Any]:
 
     Celery tries nothing again: what failed is sent for by beat, when the failed run's row says.
     """
-    done = refresh.refresh_prices(
+    done = story.refresh_prices(
         services(),
         worker=str(self.request.hostname),
         task_id=self.request.id,

@@ -15,9 +15,9 @@ from celery.result import denied_join_result
 from celery.schedules import crontab
 from celery.schedules import schedule as every
 
+from prices.beat.timetable import Timetable
 from prices.services import Services
 from tasks.sending import BackgroundSending
-from tasks.timetable import Timetable
 
 
 class PriceScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types

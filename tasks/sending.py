@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Final
 
-from prices.background import in_background
+from prices.runtime.background import in_background
 
 OLD_SECONDS: Final = 30.0
 """How long a message that was sent after its call had given up counts as that of the next call."""

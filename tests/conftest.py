@@ -17,10 +17,10 @@ from sqlalchemy import create_engine, text
 import deploy_migrations
 from local.guardian import Guardian
 from local.redis_server import RedisServer
+from local.standin.client import Standin
+from prices.runtime.settings import ROOT, Settings
 from prices.services import Services
-from prices.settings import ROOT, Settings
-from tests import postgres
-from tests.openrouter_standin.client import Standin
+from tests.support import postgres
 from tests.support.ports import free_port
 from tests.support.side_by_side import UnitScheduling, in_order
 

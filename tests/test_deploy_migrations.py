@@ -16,10 +16,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
 import deploy_migrations
-from prices.database import make_engine, reading, writing
-from prices.models import SCHEMA_HEAD, metadata
-from prices.queries import require_schema
-from prices.settings import ROOT, Settings
+from prices.runtime.settings import ROOT, Settings
+from prices.store.database import make_engine, reading, writing
+from prices.store.queries import require_schema
+from prices.store.tables import SCHEMA_HEAD, metadata
 
 Told = tuple[int, str, str]
 

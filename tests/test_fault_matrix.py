@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from prices.settings import ROOT
-from tests.cluster.matrix import PAGE, FaultRow, main, named_tests
+from prices.runtime.settings import ROOT
+from tests.system.cluster.matrix import PAGE, FaultRow, main, named_tests
 
 KILLED = FaultRow("A process is killed", "stage 1", "sqlite", "another finishes", 2.51, 1)
 RECORDING = """
@@ -31,7 +31,7 @@ class Recording:
         print(*(item.nodeid for item in session.items if "record" in item.fixturenames), sep="\\n")
 
 
-pytest.main(["--collect-only", "-qq", "tests/cluster"], plugins=[Recording()])
+pytest.main(["--collect-only", "-qq", "tests/system/cluster"], plugins=[Recording()])
 """
 
 

@@ -11,17 +11,17 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, inspect, select, update
 
 import deploy_migrations
-from prices import history
-from prices.changes import ChangeKind
-from prices.column_types import UtcDateTime
-from prices.database import make_engine, reading, writing
+from prices.catalogue.changes import ChangeKind
 from prices.errors import PricesError
-from prices.history import KnownPrice
-from prices.models import SCHEMA_HEAD, catalogue, language_models, refresh_runs, revisions
-from prices.queries import catalogue_state
-from prices.settings import Settings
-from tests.prices.ledger import fill
-from tests.prices.lists import listed, model
+from prices.history import read
+from prices.history.read import KnownPrice
+from prices.runtime.settings import Settings
+from prices.store.column_types import UtcDateTime
+from prices.store.database import make_engine, reading, writing
+from prices.store.queries import catalogue_state
+from prices.store.tables import SCHEMA_HEAD, catalogue, language_models, refresh_runs, revisions
+from tests.support.ledger import fill
+from tests.support.lists import listed, model
 
 DAY = timedelta(days=1)
 BEGIN = datetime(2026, 8, 1, tzinfo=UTC)
@@ -122,7 +122,7 @@ def filled(empty_database_url: str) -> Iterator[Engine]:
 def ask(engine: Engine, **other: Any) -> list[KnownPrice]:
     with reading(engine) as connection:
         revision = other.pop("revision", catalogue_state(connection).revision)
-        return list(history.prices(connection, revision, **other))
+        return list(read.prices(connection, revision, **other))
 
 
 def prompts(prices: list[KnownPrice]) -> list[tuple[str, str]]:
@@ -154,7 +154,7 @@ def test_history_goes_on_where_the_first_release_left_it(filled: Engine) -> None
     check_the_first_two_revisions(filled)
     assert [slug for slug, _prompt in prompts(ask(filled))] == ["c/three", "a/one", "b/two"]
     with reading(filled) as connection:
-        told = history.changes(connection, since=0, limit=99, kinds=frozenset(ChangeKind))
+        told = read.changes(connection, since=0, limit=99, kinds=frozenset(ChangeKind))
     assert [(change.slug, str(change.kind), change.part) for change in told] == [
         ("c/three", "returned", None),
         ("a/one", "raised", "prompt"),
@@ -173,9 +173,9 @@ def content(engine: Engine) -> list[list[Any]]:
     with reading(engine) as connection:
         kept = [list(connection.execute(select(table))) for table in (refresh_runs, language_models)]
         newest = catalogue_state(connection).revision
-        said = [list(history.prices(connection, number)) for number in range(1, newest + 1)]
+        said = [list(read.prices(connection, number)) for number in range(1, newest + 1)]
         slugs = connection.scalars(select(language_models.c.slug)).all()
-        return [*kept, *said, *(history.intervals(connection, slug) for slug in slugs)]
+        return [*kept, *said, *(read.intervals(connection, slug) for slug in slugs)]
 
 
 def test_back_to_the_first_release_and_up_again_loses_no_price(filled: Engine) -> None:
@@ -323,7 +323,7 @@ def test_what_the_first_release_added_beside_the_second_is_served_and_goes_on(fi
     assert prompts(ask(filled)) == [("b/two", "0.000001"), ("a/one", "0.000002"), ("d/new", "0.5")]
     (told,) = ask(filled, slug="d/new")
     with reading(filled) as connection:
-        (only,) = history.intervals(connection, "d/new")
+        (only,) = read.intervals(connection, "d/new")
     assert told.attributes.name == only.attributes.name == "Neu"
     assert fill(filled, *NEWEST, new | {"name": "Anders"}, at=BEGIN + 3 * DAY).revision == 4
     (told,) = ask(filled, slug="d/new")

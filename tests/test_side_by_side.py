@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from local.ports import HOST, is_free
-from prices.settings import ROOT
+from prices.runtime.settings import ROOT
 from tests.support.ports import BLOCK, FIRST, LAST, free_port
 from tests.support.side_by_side import in_order, unit_of
 
@@ -45,11 +45,20 @@ def test_the_block_of_a_process_is_taken_while_it_lives() -> None:
 @pytest.mark.parametrize(
     ("test", "unit"),
     [
-        ("tests/prices/test_cost.py::test_a[sqlite]", "tests/prices/test_cost.py"),
-        ("tests/cluster/test_x.py::test_a[postgres-killed]", "tests/cluster/test_x.py postgres"),
-        ("tests/cluster/test_x.py::test_on_postgresql[sqlite]", "tests/cluster/test_x.py sqlite"),
-        ("tests/cluster/test_x.py::test_a", "tests/cluster/test_x.py sqlite"),
-        ("tests/simulation/test_seeds.py::test_a[3]", "tests/simulation/test_seeds.py::test_a[3]"),
+        ("tests/prices/pricing/test_cost.py::test_a[sqlite]", "tests/prices/pricing/test_cost.py"),
+        (
+            "tests/system/cluster/test_x.py::test_a[postgres-killed]",
+            "tests/system/cluster/test_x.py postgres",
+        ),
+        (
+            "tests/system/cluster/test_x.py::test_on_postgresql[sqlite]",
+            "tests/system/cluster/test_x.py sqlite",
+        ),
+        ("tests/system/cluster/test_x.py::test_a", "tests/system/cluster/test_x.py sqlite"),
+        (
+            "tests/system/simulation/test_seeds.py::test_a[3]",
+            "tests/system/simulation/test_seeds.py::test_a[3]",
+        ),
     ],
 )
 def test_a_unit_is_what_shares_fixtures(test: str, unit: str) -> None:
@@ -58,20 +67,20 @@ def test_a_unit_is_what_shares_fixtures(test: str, unit: str) -> None:
 
 def test_what_waits_and_what_computes_is_begun_in_turn_and_the_longest_first() -> None:
     tests = [
-        "tests/cluster/test_a.py::test_one",
-        "tests/cluster/test_every_stage.py::test_one",
-        "tests/cluster/test_a.py::test_two",
+        "tests/system/cluster/test_a.py::test_one",
+        "tests/system/cluster/test_every_stage.py::test_one",
+        "tests/system/cluster/test_a.py::test_two",
         "tests/prices/test_b.py::test_one",
         "tests/prices/test_c.py::test_one",
         "tests/prices/test_d.py::test_one",
         "tests/prices/test_b.py::test_two",
     ]
     assert in_order(tests, str) == [
-        "tests/cluster/test_every_stage.py::test_one",
+        "tests/system/cluster/test_every_stage.py::test_one",
         "tests/prices/test_b.py::test_one",
         "tests/prices/test_b.py::test_two",
-        "tests/cluster/test_a.py::test_one",
-        "tests/cluster/test_a.py::test_two",
+        "tests/system/cluster/test_a.py::test_one",
+        "tests/system/cluster/test_a.py::test_two",
         "tests/prices/test_c.py::test_one",
         "tests/prices/test_d.py::test_one",
     ]

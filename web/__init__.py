@@ -2,8 +2,8 @@
 
 from flask import Flask
 
-from prices.logs import configure_logs
-from prices.settings import Settings
+from prices.runtime.logs import configure_logs
+from prices.runtime.settings import Settings
 from web import assets, errors, pages, request_checks, routes
 from web.context import EXTENSION, WebContext
 from web.published import PublishedBodies

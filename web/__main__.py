@@ -3,8 +3,8 @@
 import sys
 
 from prices.errors import SettingsError
-from prices.logs import configure_logs
-from prices.settings import ServerSettings, Settings
+from prices.runtime.logs import configure_logs
+from prices.runtime.settings import ServerSettings, Settings
 from web.server import serve
 
 

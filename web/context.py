@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import current_app
 
-from prices.publication import Publication, Stamp
-from prices.redis_client import make_redis
-from prices.settings import Settings
-from prices.snapshot import Snapshot, SnapshotReader
+from prices.published.redis_copy import Publication, Stamp
+from prices.published.snapshot import Snapshot, SnapshotReader
+from prices.runtime.redis_client import make_redis
+from prices.runtime.settings import Settings
 
 if TYPE_CHECKING:
+    from prices.operations.shared_report import SharedReporter
     from prices.services import Services
-    from prices.shared_report import SharedReporter
 
 EXTENSION: Final = "pricebeat"
 REDIS_SECONDS: Final = 0.25
@@ -73,13 +73,13 @@ class WebContext:
     @cached_property
     def health(self) -> SharedHealth:
         """The report that all who ask this process within a second share, and its instances in turn."""
-        from prices.health import HealthReporter
-        from prices.shared_report import SharedReporter
+        from prices.operations.health import HealthReporter
+        from prices.operations.shared_report import SharedReporter
 
         return SharedHealth(SharedReporter(HealthReporter(self.services.looking_in()), self.redis))
 
     def _read_database(self, known: Stamp | None) -> tuple[Stamp, Publication | None]:
-        from prices.publisher import read_database
+        from prices.published.make import read_database
 
         return read_database(self.services.looking_in().engine, self.settings.markup, known)
 

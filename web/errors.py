@@ -6,7 +6,7 @@ from werkzeug.exceptions import HTTPException
 
 from prices.errors import PricesError, in_full, one_line
 from prices.formats import openrouter
-from prices.logs import log
+from prices.runtime.logs import log
 
 OPENROUTER_PATHS = ("/api/v1/models", "/api/v1/model/")
 

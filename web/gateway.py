@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-from prices.logs import log
+from prices.runtime.logs import log
 from web.request_bodies import MAX_AT_ONCE, Refused, read_body
 
 if TYPE_CHECKING:

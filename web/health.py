@@ -6,8 +6,8 @@ import msgspec
 from flask import Response, has_app_context
 
 from prices.errors import PricesError, one_line
-from prices.redis_client import make_redis
-from prices.settings import Settings
+from prices.runtime.redis_client import make_redis
+from prices.runtime.settings import Settings
 from web.context import WebContext, web_context
 
 
@@ -27,7 +27,7 @@ def ready() -> Response:
 
 def report() -> Response:
     """Give the full report; 503 when the service is unhealthy."""
-    from prices.health import UNHEALTHY
+    from prices.operations.health import UNHEALTHY
 
     told = get_health_check_data()
     return _json(told, 503 if told["status"] == UNHEALTHY else 200)
@@ -42,7 +42,7 @@ def get_health_check_data() -> dict[str, Any]:
     if has_app_context():
         context = web_context()
         return {**context.health.current(), "instance": _instance(context)}
-    from prices.health import HealthReporter
+    from prices.operations.health import HealthReporter
     from prices.services import Services
 
     settings = Settings.from_env()

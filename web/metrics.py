@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from prices import health
+from prices.operations import health
 from web.context import current_snapshot
 from web.health import get_health_check_data
 

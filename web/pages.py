@@ -6,8 +6,8 @@ from typing import Final
 from flask import Blueprint, Response, render_template, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 
-from prices.bands import BANDS
-from prices.publication import IDENTITY, Publication
+from prices.pricing.bands import BANDS
+from prices.published.redis_copy import IDENTITY, Publication
 from web import price_table
 from web.api.parameters import text, whole_number
 from web.context import current_snapshot, web_context

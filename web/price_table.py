@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from prices.override import DAYS, WINDOW
+from prices.pricing.override import DAYS, WINDOW
 
 UNKNOWN: Final = "–"
 COLUMNS: Final = {

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from prices.errors import PricesError
-from prices.publication import Publication, PublishedBody
-from prices.snapshot import Snapshot, SnapshotReader
+from prices.published.redis_copy import Publication, PublishedBody
+from prices.published.snapshot import Snapshot, SnapshotReader
 from web.bodies import (
     Answer,
     Representation,

@@ -8,12 +8,12 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 from werkzeug.exceptions import ServiceUnavailable
 
-from prices.background import in_background
-from prices.bounds import within
-from prices.database import reading
 from prices.errors import DatabaseFullError, DatabaseUnavailableError, SchemaBehindError, in_full
-from prices.logs import log
-from prices.queries import require_schema
+from prices.runtime.background import in_background
+from prices.runtime.bounds import within
+from prices.runtime.logs import log
+from prices.store.database import reading
+from prices.store.queries import require_schema
 from web.context import web_context
 
 T = TypeVar("T")

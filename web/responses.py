@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Response, request
 
-from prices.publication import PublishedBody
-from prices.snapshot import Snapshot
+from prices.published.redis_copy import PublishedBody
+from prices.published.snapshot import Snapshot
 from web.bodies import Body, MadeBody, negotiated
 
 if TYPE_CHECKING:

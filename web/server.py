@@ -12,7 +12,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from prices.errors import SettingsError
-from prices.settings import ServerSettings
+from prices.runtime.settings import ServerSettings
 from web import create_app, routes
 from web.worker import work_process
 

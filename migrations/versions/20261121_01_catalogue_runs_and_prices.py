@@ -7,7 +7,7 @@ Revises:
 import sqlalchemy as sa
 from alembic import op
 
-from prices.column_types import UtcDateTime
+from prices.store.column_types import UtcDateTime
 
 revision = "20261121_01"
 down_revision = None

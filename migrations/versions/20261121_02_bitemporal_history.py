@@ -8,8 +8,8 @@ import msgspec
 import sqlalchemy as sa
 from alembic import op
 
-from prices.attributes import Attributes
-from prices.column_types import UtcDateTime
+from prices.catalogue.attributes import Attributes
+from prices.store.column_types import UtcDateTime
 
 revision = "20261121_02"
 down_revision = "20261121_01"

@@ -14,7 +14,7 @@ Revises: 20261121_02
 import sqlalchemy as sa
 from alembic import op
 
-from prices.column_types import UtcDateTime
+from prices.store.column_types import UtcDateTime
 
 revision = "20261122_03"
 down_revision = "20261121_02"

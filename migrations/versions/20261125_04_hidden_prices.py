@@ -7,7 +7,7 @@ Revises: 20261122_03
 import sqlalchemy as sa
 from alembic import op
 
-from prices.column_types import UtcDateTime
+from prices.store.column_types import UtcDateTime
 
 revision = "20261125_04"
 down_revision = "20261122_03"

@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from prices.attributes import Attributes
-from prices.bands import cost_band, is_free
-from prices.known import HeldPrice, KnownChange, KnownPrice
-from prices.override import Override
-from prices.price import UNITS, Price, PriceState, plain, times
-from prices.rates import rates_at
-from prices.schedule import PriceSchedule
+from prices.catalogue.attributes import Attributes
+from prices.catalogue.records import HeldPrice, KnownChange, KnownPrice
+from prices.pricing.bands import cost_band, is_free
+from prices.pricing.override import Override
+from prices.pricing.price import UNITS, Price, PriceState, plain, times
+from prices.pricing.rates import rates_at
+from prices.pricing.schedule import PriceSchedule
 
 MILLION = Decimal(1_000_000)
 DEFAULT_UNIT = "token"

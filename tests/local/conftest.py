@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.checkout import Checkout, wait_until
+from tests.support.checkout import Checkout, wait_until
 
 
 @pytest.fixture

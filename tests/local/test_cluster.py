@@ -8,7 +8,7 @@ import pytest
 
 from local.files import take_lock
 from local.ports import HOST
-from tests.local.checkout import Checkout, wait_until
+from tests.support.checkout import Checkout, wait_until
 from tests.support.ports import free_port
 
 
@@ -222,7 +222,7 @@ def test_a_second_run_in_the_same_folder_is_refused(checkout: Checkout) -> None:
 
 
 def test_a_demo_runs_apart_from_the_developers_own_data(checkout: Checkout) -> None:
-    standin = checkout.folder / "tests/openrouter_standin"
+    standin = checkout.folder / "local/standin"
     standin.mkdir(parents=True)
     (standin.parent / "__init__.py").touch()  # so that it comes before the real one
     (standin / "__main__.py").write_text(

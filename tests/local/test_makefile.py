@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.checkout import PROJECT, Checkout, wait_until
+from tests.support.checkout import PROJECT, Checkout, wait_until
 from tests.support.ports import free_port
 
 

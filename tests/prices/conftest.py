@@ -9,13 +9,13 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, create_engine, text, update
 
-from prices.database import make_engine, writing
-from prices.models import catalogue
-from prices.redis_client import make_redis
+from local.standin.client import Standin
+from prices.runtime.redis_client import make_redis
+from prices.runtime.settings import Settings
 from prices.services import Services
-from prices.settings import Settings
+from prices.store.database import make_engine, writing
+from prices.store.tables import catalogue
 from tests.conftest import migrate
-from tests.openrouter_standin.client import Standin
 
 EMPTY_CATALOGUE = {
     "fence": 0,

@@ -13,8 +13,8 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 T = TypeVar("T")
 
-WAITING: Final = ("tests/cluster/", "tests/browser/", "tests/local/", "tests/tasks/")
-LONGEST: Final = ("tests/cluster/test_every_stage.py", "tests/cluster/test_many_beats.py")
+WAITING: Final = ("tests/system/cluster/", "tests/system/browser/", "tests/local/", "tests/tasks/")
+LONGEST: Final = ("tests/system/cluster/test_every_stage.py", "tests/system/cluster/test_many_beats.py")
 """What the others would have to wait for at the end, if it began late."""
 
 
@@ -25,9 +25,9 @@ def unit_of(test: str) -> str:
     the simulation, a single test, because it shares nothing.
     """
     file, _, name = test.partition("::")
-    if file.startswith("tests/simulation/"):
+    if file.startswith("tests/system/simulation/"):
         return test
-    if file.startswith("tests/cluster/"):
+    if file.startswith("tests/system/cluster/"):
         return f"{file} {'postgres' if 'postgres' in name.partition('[')[2] else 'sqlite'}"
     return file
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from prices.settings import ROOT
-from tests.openrouter_standin.client import Standin
+from local.standin.client import Standin
+from prices.runtime.settings import ROOT
 
 TASKS = (sys.executable, "-m", "tasks")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

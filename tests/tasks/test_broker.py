@@ -9,10 +9,10 @@ from kombu import Connection, Exchange, Producer, Queue
 from kombu.pidbox import Mailbox
 from redis import Redis
 
-from prices.redis_client import make_redis
+from prices.runtime.redis_client import make_redis
 from tasks import broker
 from tasks.broker import be_the_driver
-from tests.cluster.nodes import wait_until
+from tests.system.cluster.nodes import wait_until
 
 FANOUT = Exchange("news", type="fanout", durable=False)
 COMMANDS = 2

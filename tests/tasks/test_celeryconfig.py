@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 from celery.schedules import crontab
 
-from prices.settings import ROOT, Settings
+from prices.runtime.settings import ROOT, Settings
 from tasks.celery import app
 
 Config = Callable[..., dict[str, Any]]

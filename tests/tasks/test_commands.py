@@ -1,11 +1,11 @@
 """The operator's commands: what they print, where they print it, and with which status they end."""
 
-from prices.lease import Lease, make_token
-from prices.liveness import say_alive
-from prices.redis_client import LOCK_KEY
-from prices.refresh import refresh_prices
+from local.standin.client import Standin
+from prices.coordination.heartbeats import say_alive
+from prices.coordination.lease import Lease, make_token
+from prices.refresh.story import refresh_prices
+from prices.runtime.redis_client import LOCK_KEY
 from prices.services import Services
-from tests.openrouter_standin.client import Standin
 from tests.tasks.conftest import TASKS, Run, json_of
 
 

@@ -4,7 +4,7 @@ from unittest import mock
 
 import pytest
 
-from prices.redis_client import DEAD_LETTERS_KEY, make_redis
+from prices.runtime.redis_client import DEAD_LETTERS_KEY, make_redis
 from tasks.dead_letters import KEPT_SECONDS, MOST_BYTES, MOST_LETTERS, bury
 
 

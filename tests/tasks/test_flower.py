@@ -15,9 +15,9 @@ import pytest
 from local.guardian import Guardian
 from local.ports import HOST
 from local.procfile import read_procfile, without_shell
-from prices.settings import ROOT
-from tests.cluster.nodes import wait_until
+from prices.runtime.settings import ROOT
 from tests.support.ports import free_port
+from tests.system.cluster.nodes import wait_until
 from tests.tasks.conftest import NOWHERE, Run
 
 CELERY = ("celery", "-A", "tasks", "flower", "--port=0")

@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import select
 
 import deploy_migrations
-from prices.database import reading
-from prices.lease import Lease, make_token
-from prices.models import refresh_runs
-from prices.redis_client import LOCK_KEY
+from prices.coordination.lease import Lease, make_token
+from prices.runtime.redis_client import LOCK_KEY
+from prices.runtime.settings import Settings
 from prices.services import Services
-from prices.settings import Settings
+from prices.store.database import reading
+from prices.store.tables import refresh_runs
 from tasks.__main__ import main
-from tests.prices.ledger import LEASE, started
+from tests.support.ledger import LEASE, started
 
 TOKEN = make_token("w1@host", "task")
 

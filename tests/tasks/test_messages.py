@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Connection, Consumer, Producer, Queue
 
-from prices.redis_client import make_redis
+from prices.runtime.redis_client import make_redis
 from tasks.broker import refuse_compressed
 from tasks.celery import app
 from tasks.messages import (

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from prices import history
-from prices.changes import ChangeKind
-from prices.database import reading
-from prices.history import KnownChange
-from prices.lease import Lease, make_token
-from prices.models import refresh_runs
-from prices.redis_client import LOCK_KEY
-from prices.replay import captures_in, replay
+from prices.catalogue.changes import ChangeKind
+from prices.coordination.lease import Lease, make_token
+from prices.history import read
+from prices.history.read import KnownChange
+from prices.refresh.replay import captures_in, replay
+from prices.runtime.redis_client import LOCK_KEY
+from prices.runtime.settings import ROOT, Settings
 from prices.services import Services
-from prices.settings import ROOT, Settings
-from tests.prices.captures import TIMES, made_up
-from tests.prices.lists import body, model
+from prices.store.database import reading
+from prices.store.tables import refresh_runs
+from tests.support.captures import TIMES, made_up
+from tests.support.lists import body, model
 from tests.tasks.conftest import NOWHERE, TASKS, Run, json_of
 
 
@@ -103,7 +103,7 @@ def wait_for_commits(services: Services, count: int) -> None:
 
 def feed_of(services: Services) -> list[KnownChange]:
     with reading(services.engine) as connection:
-        return history.changes(connection, since=0, limit=100_000, kinds=frozenset(ChangeKind))
+        return read.changes(connection, since=0, limit=100_000, kinds=frozenset(ChangeKind))
 
 
 @pytest.fixture

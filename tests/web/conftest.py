@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from prices.replay import Capture, captures_in
-from tests.openrouter_standin.client import Standin
-from tests.prices.captures import TIMES, made_up
-from tests.web.past import load
-from tests.web.site import Site
+from local.standin.client import Standin
+from prices.refresh.replay import Capture, captures_in
+from tests.support.captures import TIMES, made_up
+from tests.support.past import load
+from tests.support.site import Site
 
 PAST = (*TIMES[3:9], TIMES[11])
 """Times of bodies over a day, and one weeks later that lists a model less."""
@@ -45,4 +45,4 @@ def site(page_upstream: Standin, tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a first answer take its time on a busy machine; the bounds have tests of their own."""
-    monkeypatch.setattr("prices.snapshot.FIRST_SECONDS", 20)
+    monkeypatch.setattr("prices.published.snapshot.FIRST_SECONDS", 20)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from prices.runtime.settings import Settings
 from prices.services import Services
-from prices.settings import Settings
-from tests.prices.ledger import fill
-from tests.prices.lists import model
-from tests.web.past import get
-from tests.web.site import Site
+from tests.support.ledger import fill
+from tests.support.lists import model
+from tests.support.past import get
+from tests.support.site import Site
 
 
 @pytest.fixture(scope="module")

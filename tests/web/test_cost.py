@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from local.standin.client import Standin
+from prices.runtime.settings import Settings
 from prices.services import Services
-from prices.settings import Settings
-from tests.openrouter_standin.client import Standin
-from tests.prices.ledger import fill
-from tests.prices.lists import body, model
-from tests.web.past import instant
-from tests.web.site import Site
+from tests.support.ledger import fill
+from tests.support.lists import body, model
+from tests.support.past import instant
+from tests.support.site import Site
 from web.request_bodies import MAX_BYTES
 
 MODEL = "granite-bay/two-tiers"
@@ -81,7 +81,7 @@ def test_a_question_is_answered_from_memory_when_the_stores_are_gone(
     client = priced.client()
     client.get("/api/v1/prices")
     monkeypatch.setattr("web.questions.reading", None)
-    monkeypatch.setattr("prices.publisher.reading", None)
+    monkeypatch.setattr("prices.published.make.reading", None)
     assert cost(client, model=MODEL, usage=USAGE)["total"] == "0.00196"
 
 

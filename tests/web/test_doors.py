@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
-from tests.openrouter_standin.client import Standin
-from tests.web.past import USED
-from tests.web.site import Site
+from local.standin.client import Standin
+from tests.support.past import USED
+from tests.support.site import Site
 from tests.web.wire import Reply, Wire
 from web.request_checks import MAX_TARGET
 from web.routes import ROUTES

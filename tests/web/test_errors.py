@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
-from tests.openrouter_standin.client import Standin
-from tests.web.site import Site
+from local.standin.client import Standin
+from tests.support.site import Site
 
 OPENROUTER = ["/api/v1/models?limit=x", "/api/v1/model/no/thing"]
 PROBLEMS = [

@@ -8,11 +8,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from local.redis_server import RedisServer
-from prices.database import make_engine, writing
+from local.standin.client import Standin
 from prices.errors import DatabaseFullError
-from tests.openrouter_standin.client import Standin
+from prices.store.database import make_engine, writing
 from tests.support.ports import free_port
-from tests.web.site import Site
+from tests.support.site import Site
 from web.health import get_health_check_data
 
 NOWHERE = "postgres://u:hunter2@127.0.0.1:1/db"
@@ -127,7 +127,7 @@ def test_probes_share_a_report_for_a_second(
         return {"status": "healthy", "number": len(made)}
 
     now = 1000.0
-    monkeypatch.setattr("prices.shared_report.SharedReporter.report", report)
+    monkeypatch.setattr("prices.operations.shared_report.SharedReporter.report", report)
     monkeypatch.setattr("web.context.time.monotonic", lambda: now)
     assert [status(client, "/health")[1]["number"] for _ in range(3)] == [1, 1, 1]
     now += 1
@@ -162,7 +162,7 @@ def test_a_database_that_allows_no_more_connections_is_degraded_and_no_instance_
         raise DatabaseFullError("the database allows no more connections at the moment")
 
     client = site.client()
-    monkeypatch.setattr("prices.queries.require_schema", refuse)
+    monkeypatch.setattr("prices.store.queries.require_schema", refuse)
     code, told = status(client, "/health")
     assert (code, told["status"], told["database"]["status"]) == (200, "degraded", "full")
 

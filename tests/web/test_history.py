@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from prices.replay import Capture, captures_in
-from tests.openrouter_standin.client import Standin
-from tests.prices.captures import RECORDED, agree
-from tests.prices.lists import model
-from tests.web.past import USED, get, in_force, instant, load
-from tests.web.site import Site
+from local.standin.client import Standin
+from prices.refresh.replay import Capture, captures_in
+from tests.support.captures import RECORDED, agree
+from tests.support.lists import model
+from tests.support.past import USED, get, in_force, instant, load
+from tests.support.site import Site
 
 MINUTE = timedelta(minutes=1)
 

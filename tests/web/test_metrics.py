@@ -3,8 +3,8 @@
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.openrouter_standin.client import Standin
-from tests.web.site import Site
+from local.standin.client import Standin
+from tests.support.site import Site
 
 
 def metrics(client: FlaskClient) -> dict[tuple[str, ...], float]:

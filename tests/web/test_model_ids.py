@@ -7,10 +7,10 @@ from urllib.parse import quote
 import pytest
 from flask.testing import FlaskClient
 
-from tests.openrouter_standin.client import Standin
-from tests.prices.lists import model
-from tests.web.past import get
-from tests.web.site import Site
+from local.standin.client import Standin
+from tests.support.lists import model
+from tests.support.past import get
+from tests.support.site import Site
 
 ODD = [
     "/leading/slash", "//two", "trailing/slash/", "in//side", "/", "only/history", "history", "/history",

@@ -13,11 +13,11 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from prices.settings import ROOT
-from tests.local.checkout import wait_until
-from tests.openrouter_standin.client import Standin
+from local.standin.client import Standin
+from prices.runtime.settings import ROOT
+from tests.support.checkout import wait_until
 from tests.support.ports import free_port
-from tests.web.site import Site
+from tests.support.site import Site
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from prices.outcome import RefreshFailedError
-from prices.publication import Publication, PublishedBody, Stamp
-from prices.snapshot import Snapshot
-from tests.openrouter_standin.client import Standin
-from tests.web.site import Site
+from local.standin.client import Standin
+from prices.published.redis_copy import Publication, PublishedBody, Stamp
+from prices.published.snapshot import Snapshot
+from prices.refresh.outcome import RefreshFailedError
+from tests.support.site import Site
 from web import listing, pages, price_table
 from web.context import EXTENSION
 from web.listing import PART_ROWS

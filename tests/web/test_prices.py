@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from prices.attributes import Attributes
-from prices.history import KnownPrice
-from tests.openrouter_standin.client import Standin
-from tests.prices.lists import schedule
-from tests.web.site import Site
+from local.standin.client import Standin
+from prices.catalogue.attributes import Attributes
+from prices.history.read import KnownPrice
+from tests.support.lists import schedule
+from tests.support.site import Site
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_every_amount_is_the_list_price_times_its_factor(client: FlaskClient) ->
 )
 def test_an_amount_of_more_digits_than_decimal_keeps_by_default_stays_exact(text: str) -> None:
     from prices.formats.pricebeat import _describer
-    from prices.price import Price
+    from prices.pricing.price import Price
 
     told = _describer(Decimal("1.2345"))(Price.parse(text).text, "token")
     whole, _, fraction = text.partition(".")

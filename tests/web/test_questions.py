@@ -12,15 +12,15 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, text
 
+from local.standin.client import Standin
+from prices.runtime.settings import Settings
 from prices.services import Services
-from prices.settings import Settings
-from tests.local.checkout import wait_until
-from tests.openrouter_standin.client import Standin
-from tests.prices.ledger import fill
-from tests.prices.lists import model
-from tests.prices.tiny_server import Freezing, TinyServer
-from tests.web.past import USED, get, instant
-from tests.web.site import Site
+from tests.support.checkout import wait_until
+from tests.support.ledger import fill
+from tests.support.lists import model
+from tests.support.past import USED, get, instant
+from tests.support.site import Site
+from tests.support.tiny_server import Freezing, TinyServer
 
 # Errors, by name and status
 

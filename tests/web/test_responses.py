@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from prices.packing import pack
-from tests.openrouter_standin.client import Standin
-from tests.web.site import Site
+from local.standin.client import Standin
+from prices.published.packing import pack
+from tests.support.site import Site
 from web import bodies, published, responses
 
 LISTS = ["/api/v1/models", "/api/v1/models?limit=50", "/api/v1/prices", "/api/v1/prices?q=aurora"]

@@ -16,11 +16,11 @@ from urllib.parse import quote
 import pytest
 
 from local.ports import HOST
+from local.standin.client import Standin
 from prices.errors import SettingsError
-from prices.settings import ROOT, ServerSettings
-from tests.openrouter_standin.client import Standin
+from prices.runtime.settings import ROOT, ServerSettings
 from tests.support.ports import free_port
-from tests.web.site import Site
+from tests.support.site import Site
 from tests.web.wire import kill_group
 
 

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 
 from local.ports import HOST
-from tests.openrouter_standin.client import Standin
-from tests.web.site import Site
+from local.standin.client import Standin
+from tests.support.site import Site
 from tests.web.wire import Wire, read_reply
 from web import request_bodies, server
 

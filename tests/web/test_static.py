@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from prices.settings import ROOT
-from tests.openrouter_standin.client import Standin
-from tests.web.site import Site
+from local.standin.client import Standin
+from prices.runtime.settings import ROOT
+from tests.support.site import Site
 from tests.web.wire import Wire
 
 STATIC = ROOT / "web" / "static"

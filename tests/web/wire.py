@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Self
 
 from local.ports import HOST
-from prices.settings import ROOT
+from prices.runtime.settings import ROOT
 from tests.support.ports import free_port
-from tests.web.site import Site
+from tests.support.site import Site
 
 
 @dataclass(frozen=True)

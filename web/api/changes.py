@@ -3,11 +3,11 @@
 from flask import Response
 from sqlalchemy import Connection
 
-from prices import history
-from prices.changes import QUIET, ChangeKind
+from prices.catalogue.changes import QUIET, ChangeKind
+from prices.catalogue.records import KnownChange
 from prices.formats import pricebeat
-from prices.known import KnownChange
-from prices.queries import catalogue_state
+from prices.history import read
+from prices.store.queries import catalogue_state
 from web.api.parameters import choices, only, text, whole_number
 from web.questions import ask
 from web.responses import past_response
@@ -25,7 +25,7 @@ def list_changes() -> Response:
     model = text("model")
 
     def changes(connection: Connection) -> tuple[int, list[KnownChange]]:
-        found = history.changes(connection, since=since, limit=limit + 1, kinds=kinds, slug=model)
+        found = read.changes(connection, since=since, limit=limit + 1, kinds=kinds, slug=model)
         return catalogue_state(connection).revision, found
 
     revision, found = ask(changes)

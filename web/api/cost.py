@@ -8,12 +8,12 @@ from flask import Response, request
 from sqlalchemy import Connection
 from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge
 
-from prices import history
-from prices.cost import cost_of
-from prices.database import utc_now
 from prices.errors import UsageError
 from prices.formats import pricebeat
-from prices.schedule import PriceSchedule
+from prices.history import read
+from prices.pricing.cost import cost_of
+from prices.pricing.schedule import PriceSchedule
+from prices.store.database import utc_now
 from web.api.parameters import parsed_moment
 from web.api.past import answering_revision
 from web.context import current_snapshot, web_context
@@ -86,7 +86,7 @@ def _past(
     connection: Connection, model: str, at: datetime | None, revision: int | None
 ) -> tuple[PriceSchedule, int, datetime]:
     said_by = answering_revision(connection, at, revision)
-    known = next(history.prices(connection, said_by, at=at, slug=model), None)
+    known = next(read.prices(connection, said_by, at=at, slug=model), None)
     if known is None:
         raise NotFound(f"{model[:80]!r} was not listed then")
     return known.schedule, said_by, at or utc_now(connection)

@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 from werkzeug.exceptions import BadRequest, NotFound
 
-from prices.database import utc_now
-from prices.queries import catalogue_state
+from prices.store.database import utc_now
+from prices.store.queries import catalogue_state
 
 
 def answering_revision(connection: Connection, at: datetime | None, revision: int | None) -> int:

@@ -6,10 +6,10 @@ from flask import Response, request
 from sqlalchemy import Connection
 from werkzeug.exceptions import NotFound
 
-from prices import history
+from prices.catalogue.records import KnownPrice
 from prices.formats import pricebeat
-from prices.known import KnownPrice
-from prices.queries import catalogue_state
+from prices.history import read
+from prices.store.queries import catalogue_state
 from web.api.parameters import moment, only, text, whole_number
 from web.api.past import answering_revision
 from web.context import current_snapshot, web_context
@@ -60,8 +60,8 @@ def price_history(model_id: str) -> Response:
     longer = f"{model_id}/history"
 
     def intervals(connection: Connection) -> tuple[int, list[KnownPrice], bool]:
-        revision, found = catalogue_state(connection).revision, history.intervals(connection, model_id)
-        return revision, found, bool(history.intervals(connection, longer))
+        revision, found = catalogue_state(connection).revision, read.intervals(connection, model_id)
+        return revision, found, bool(read.intervals(connection, longer))
 
     revision, known, is_an_id = ask(intervals)
     if is_an_id and (not known or _asks_for_the_past()):
@@ -83,7 +83,7 @@ def _past(slug: str | None) -> tuple[datetime | None, int, list[KnownPrice]]:
 
     def past(connection: Connection) -> tuple[datetime | None, int, list[KnownPrice]]:
         revision = answering_revision(connection, at, named)
-        return at, revision, list(history.prices(connection, revision, at=at, slug=slug))
+        return at, revision, list(read.prices(connection, revision, at=at, slug=slug))
 
     return ask(past)
 

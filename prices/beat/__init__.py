@@ -1,0 +1,1 @@
+"""When a refresh is sent, and which beat leads. Knows nothing of Celery."""

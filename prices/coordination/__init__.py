@@ -1,0 +1,1 @@
+"""Who may refresh and who is alive: the lease, the runs with their fence, freshness, and heartbeats."""

@@ -1,0 +1,1 @@
+"""What operators see and do: the health report and the refresh lock."""

@@ -1,0 +1,139 @@
+"""The one report of how the service is: for load balancers, pages, metrics and the status command."""
+
+from concurrent.futures import Future, wait
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from redis import Redis
+from sqlalchemy import Engine, Row
+
+from prices.coordination.freshness import is_fresh
+from prices.coordination.heartbeats import who_lives
+from prices.coordination.lease import read_holder
+from prices.coordination.retries import next_run
+from prices.errors import DatabaseFullError, OverloadedError, PricesError, one_line
+from prices.runtime.background import Question
+from prices.runtime.bounds import seconds_left, within
+from prices.runtime.redis_client import BEAT_LEADER_KEY, LOCK_KEY
+from prices.services import Services
+from prices.store import queries
+from prices.store.database import reading
+
+CHECK_SECONDS: Final = 1.0
+HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
+PARTS: Final = ("database", "redis", "worker", "beat", "prices")
+OK, DOWN, FULL = "ok", "down", "full"
+"""How a part is; `full` is a database that is well and allows no more connections."""
+
+
+class HealthReporter:
+    """Makes the report for one set of clients. A check that hangs is shared by the reports that wait."""
+
+    def __init__(self, services: Services) -> None:
+        interval = services.settings.refresh_interval
+        self._database = Question(lambda: check_database(services.engine, interval))
+        self._redis = Question(lambda: check_redis(services.redis))
+
+    def report(self) -> dict[str, Any]:
+        """Make the full report: `status` and the parts it follows from. Takes about a second at most.
+
+        `status` is unhealthy when the database cannot be used, degraded when something else is amiss
+        (Redis, no worker, no beat, old prices, a failed last run), else healthy.
+        """
+        asked = (self._database.asked(), self._redis.asked())
+        wait(asked, timeout=CHECK_SECONDS)
+        database, redis = (_answer(future) for future in asked)
+        prices = database.pop(
+            "prices", {"status": "unknown", "last_run": None, "next_run": None, "next_run_reason": None}
+        )
+        parts = {
+            "database": database,
+            "redis": {name: redis[name] for name in ("status", "reason", "late", "lock") if name in redis},
+            "worker": redis.get("worker", {"status": "unknown", "reason": "Redis does not answer"}),
+            "beat": redis.get("beat", {"status": "unknown", "reason": "Redis does not answer"}),
+            "prices": prices,
+        }
+        return {"status": overall(parts), "at": datetime.now(UTC).isoformat(timespec="seconds"), **parts}
+
+
+def _answer(future: "Future[dict[str, Any]]") -> dict[str, Any]:
+    if not future.done():
+        return _late()
+    try:
+        return dict(future.result())
+    except OverloadedError as error:
+        return {"status": "unknown", "reason": one_line(error)}
+
+
+def _late() -> dict[str, Any]:
+    return {"status": DOWN, "reason": f"no answer within {CHECK_SECONDS:g} s", "late": True}
+
+
+def overall(parts: dict[str, dict[str, Any]]) -> str:
+    """Say how the whole is from how its parts are.
+
+    A database that allows no more connections is degraded, not unhealthy: a balancer that took instances away
+    for that would press upon the others.
+    """
+    if parts["database"]["status"] == DOWN:
+        return UNHEALTHY
+    return HEALTHY if all(part["status"] == OK for part in parts.values()) else DEGRADED
+
+
+def check_database(engine: Engine, interval: timedelta) -> dict[str, Any]:
+    """Check that the database answers and has this version's tables; tell what it knows of the prices."""
+    with within(0.8 * CHECK_SECONDS):
+        try:
+            with reading(engine) as connection:
+                queries.require_schema(connection)
+                state = queries.catalogue_state(connection)
+                run = queries.last_run(connection)
+        except DatabaseFullError as error:
+            return {"status": FULL, "reason": one_line(error)}
+        except PricesError as error:
+            return _late() if seconds_left() <= 0 else {"status": DOWN, "reason": one_line(error)}
+    return {
+        "status": "ok",
+        "prices": _prices(state, run, interval),
+    }
+
+
+def _prices(state: queries.CatalogueState, last_run: Row[Any] | None, interval: timedelta) -> dict[str, Any]:
+    run = queries.describe_run(last_run) if last_run else None
+    due = next_run(state.refreshed_at, last_run, interval, state.now)
+    age = None if state.refreshed_at is None else (state.now - state.refreshed_at).total_seconds()
+    told: dict[str, Any] = {
+        "status": "ok",
+        "age_seconds": age,
+        "revision": state.revision,
+        "refreshed_at": state.refreshed_at and state.refreshed_at.isoformat(),
+        "last_run": run,
+        "next_run": due.at and due.at.isoformat(),
+        "next_run_reason": due.reason,
+    }
+    failure = f"the last run failed: {run['reason']}" if run and run["outcome"] == "failed" else None
+    if age is None:
+        return told | {"status": "empty", "reason": failure or "never refreshed"}
+    if not is_fresh(state.refreshed_at, state.now, 2 * interval):
+        why = f", {failure}" if failure else ""
+        return told | {"status": "stale", "reason": f"the prices are {age / 3600:.1f} h old{why}"}
+    return told | {"status": "failing", "reason": failure} if failure else told
+
+
+def check_redis(redis: Redis) -> dict[str, Any]:
+    """Check that Redis answers; tell who lives, who leads and who holds the lock."""
+    try:
+        workers, beats = who_lives(redis, "worker"), who_lives(redis, "beat")
+        leader, holder = read_holder(redis, BEAT_LEADER_KEY), read_holder(redis, LOCK_KEY)
+    except PricesError as error:
+        return {"status": "down", "reason": one_line(error)}
+    return {
+        "status": "ok",
+        "lock": holder and {"holder": holder.name, "seconds_left": holder.left.total_seconds()},
+        "worker": {**_alive(workers, "worker"), "workers": workers},
+        "beat": {**_alive(beats, "beat"), "leader": leader and leader.name, "beats": beats},
+    }
+
+
+def _alive(spoken: dict[str, float], kind: str) -> dict[str, Any]:
+    return {"status": "ok"} if spoken else {"status": "down", "reason": f"no {kind} has been heard of lately"}

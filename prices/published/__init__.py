@@ -1,0 +1,1 @@
+"""The published catalogue: its bodies, packed and in Redis, and the copy that a web process keeps."""

@@ -1,0 +1,76 @@
+"""Brings what is published up to the database: makes a revision's bodies, and says how fresh they are."""
+
+import hashlib
+from decimal import Decimal
+
+from redis import Redis
+from sqlalchemy import Engine
+
+from prices.coordination import freshness
+from prices.formats import openrouter, pricebeat
+from prices.history import read
+from prices.published.packing import PackedAhead, begin_to_pack
+from prices.published.redis_copy import BODIES_VERSION, Publication, Stamp, confirm, publish
+from prices.runtime.settings import Settings
+from prices.store.database import reading
+from prices.store.queries import CatalogueState, catalogue_state, documents, require_schema
+
+
+def stamp(state: CatalogueState, markup: Decimal) -> Stamp:
+    """Name the content that a catalogue's state stands for."""
+    parts = f"{state.revision}|{state.body_digest}|{markup}|{BODIES_VERSION}"
+    return Stamp(hashlib.sha256(parts.encode()).hexdigest()[:16], state.refreshed_at)
+
+
+def make_publication(
+    engine: Engine, markup: Decimal, ahead: PackedAhead | None = None
+) -> tuple[Stamp, Publication]:
+    """Make the bodies from the database, as one state of it; the transaction waits for no packing.
+
+    Upstream's is packed while ours is made; where it was packed `ahead`, it need not be read.
+    """
+    with reading(engine) as connection:
+        state = catalogue_state(connection)
+        models = (ahead and ahead.of(state)) or begin_to_pack(
+            openrouter.model_list(documents(connection), state.envelope)
+        )
+        prices = read.prices(connection, state.revision)
+        ours = begin_to_pack(pricebeat.price_list(prices, markup, state.revision))
+    return stamp(state, markup), Publication(state.revision, models(), ours())
+
+
+def read_database(engine: Engine, markup: Decimal, known: Stamp | None) -> tuple[Stamp, Publication | None]:
+    """Give what the database says is current; no publication where its content is that of `known`.
+
+    Raises DatabaseUnavailableError or SchemaBehindError.
+    """
+    with reading(engine) as connection:
+        require_schema(connection)
+        stamped = stamp(catalogue_state(connection), markup)
+    if known is not None and known.content == stamped.content:
+        return stamped, None
+    return make_publication(engine, markup)
+
+
+def publish_current(redis: Redis, engine: Engine, settings: Settings) -> None:
+    """Bring the published catalogue up to the database, if it is behind, and mark the prices fresh or not.
+
+    Raises RedisUnavailableError or DatabaseUnavailableError; what is committed stays committed.
+    """
+    with reading(engine) as connection:
+        state = catalogue_state(connection)
+    publish_state(redis, engine, settings, state)
+
+
+def publish_state(
+    redis: Redis,
+    engine: Engine,
+    settings: Settings,
+    state: CatalogueState,
+    ahead: PackedAhead | None = None,
+) -> None:
+    """Do what `publish_current` does for a state that was just read."""
+    fresh = freshness.fresh_left(state.refreshed_at, state.now, settings.refresh_interval)
+    if confirm(redis, stamp(state, settings.markup), state.revision, fresh):
+        return
+    publish(redis, *make_publication(engine, settings.markup, ahead), fresh)

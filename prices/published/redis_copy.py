@@ -1,0 +1,197 @@
+"""The published catalogue: bodies made once per revision, kept in Redis for every web instance."""
+
+import gzip
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
+
+import msgspec
+from redis import Redis
+
+from prices.errors import in_full
+from prices.runtime.logs import log
+from prices.runtime.lua import LuaScript
+from prices.runtime.redis_client import FRESH_KEY, REFILL_KEY, SNAPSHOT_KEY, redis_errors
+
+BODIES_VERSION = 5
+"""Moves when the bodies of one revision would come out otherwise than before."""
+REFILL_SECONDS: Final = 5
+"""How long who refills Redis keeps others from doing the same."""
+
+AHEAD: Final = timedelta(hours=1)
+"""A time further ahead of the clock that judges it was told by a clock that was wrong."""
+
+# The mark that the prices are fresh goes with every word on when they were confirmed: `fresh_ms` is
+# how long they still are, 0 not at all, empty unknown to the speaker.
+_MARK: Final = """
+local function mark(fresh_ms, revision)
+  if fresh_ms == '' then return end
+  if tonumber(fresh_ms) > 0 then redis.call('SET', KEYS[2], revision, 'PX', fresh_ms)
+  else redis.call('DEL', KEYS[2]) end
+end
+"""
+_AHEAD: Final = f"""
+local ahead = (redis.call('TIME')[1] + {int(AHEAD.total_seconds())}) * 1000000
+"""
+# A publication never replaces a later one: a holder that was paused wakes up with an old one. A time well
+# ahead of Redis's clock is no later publication but a clock that was wrong: any other replaces it, and a copy
+# in memory that bears one (ARGV[6] is 1) is not put back.
+_PUBLISH: Final = LuaScript(f"""{_MARK}{_AHEAD}
+local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
+local stale = there and there <= ahead and there > tonumber(ARGV[1])
+if stale or ARGV[6] == '1' and tonumber(ARGV[1]) > ahead then
+  mark(ARGV[3] == '' and '' or '0', ARGV[4])
+  return 0
+end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1], 'content', ARGV[2], 'publication', ARGV[5])
+mark(ARGV[3], ARGV[4])
+return 1
+""")
+# The same content, confirmed later: only the time moves.
+_CONFIRM: Final = LuaScript(f"""{_MARK}{_AHEAD}
+if redis.call('HGET', KEYS[1], 'content') ~= ARGV[2] then return 0 end
+local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
+if not there or there < tonumber(ARGV[1]) or there > ahead then
+  redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1])
+end
+mark(ARGV[3], ARGV[4])
+return 1
+""")
+
+
+IDENTITY: Final = "identity"
+
+
+def strong_etag(content: bytes) -> str:
+    """Give the validator of bytes as they are sent: a strong one names those bytes and no others.
+
+    It is made of them alone, so equal bytes have equal validators on every instance, and the same body
+    packed otherwise has another (RFC 9110, section 8.8.1).
+    """
+    return f'"{hashlib.blake2b(content, digest_size=10).hexdigest()}"'
+
+
+class PublishedBody(msgspec.Struct, frozen=True):
+    """One body as it is served, packed in each encoding.
+
+    `etag` is the validator of the plain one: processes of an earlier release, which read the same Redis
+    while it is replaced, make the others of it.
+    """
+
+    etag: str
+    gzip: bytes
+    br: bytes
+    zstd: bytes
+
+    @property
+    def encodings(self) -> Sequence[str]:
+        """Every encoding that there is, the smallest first."""
+        return ("br", "zstd", "gzip", IDENTITY)
+
+    def encoded(self, encoding: str) -> bytes:
+        """Give the body in an encoding, as Content-Encoding names it."""
+        if encoding == IDENTITY:
+            return gzip.decompress(self.gzip)
+        packed: bytes = getattr(self, encoding)
+        return packed
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """One revision as it is served."""
+
+    revision: int
+    models: PublishedBody
+    prices: PublishedBody
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """Which content is published, and when it was last confirmed (UTC; None before the first refresh)."""
+
+    content: str
+    refreshed_at: datetime | None
+
+    def is_later_than(self, other: "Stamp", now: datetime) -> bool:
+        """Whether this was confirmed after the other one, unless its time is well ahead of now."""
+        at, before = self.refreshed_at, other.refreshed_at
+        return at is not None and at - now <= AHEAD and (before is None or at > before)
+
+
+def confirm(redis: Redis, stamp: Stamp, revision: int, fresh: timedelta) -> bool:
+    """Tell Redis that its content was confirmed, and is fresh so long; False when it holds another."""
+    arguments = (_microseconds(stamp), stamp.content, _milliseconds(fresh), revision)
+    return bool(_CONFIRM(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
+
+
+def publish(
+    redis: Redis,
+    stamp: Stamp,
+    publication: Publication,
+    fresh: timedelta | None = None,
+    *,
+    from_memory: bool = False,
+) -> bool:
+    """Put a publication in the place of an older one, in one step; False when a later one is there.
+
+    `fresh` is how long the prices still need no refresh, None where the caller does not know. One that is
+    `from_memory`, and was not just read from the database, must not bear a time well ahead.
+    """
+    packed = msgspec.msgpack.encode(publication)
+    fresh_ms = "" if fresh is None else _milliseconds(fresh)
+    content = (stamp.content, fresh_ms, publication.revision, packed)
+    arguments = (_microseconds(stamp), *content, int(from_memory))
+    return bool(_PUBLISH(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
+
+
+def refill(redis: Redis, stamp: Stamp, publication: Publication) -> None:
+    """Publish what Redis has lost. Of many who see that at once, one does."""
+    with redis_errors():
+        is_ours = redis.set(REFILL_KEY, b"", nx=True, px=REFILL_SECONDS * 1000)
+    if is_ours:
+        publish(redis, stamp, publication, from_memory=True)
+
+
+def read_stamp(redis: Redis) -> Stamp | None:
+    """Ask Redis which content it holds."""
+    with redis_errors():
+        content, refreshed_us = _bytes(redis.hmget(SNAPSHOT_KEY, ["content", "refreshed_us"]))
+    try:
+        return None if content is None or refreshed_us is None else _stamp(content, refreshed_us)
+    except (ValueError, OverflowError, OSError) as error:
+        log.warning("What Redis holds is no publication", reason=in_full(error))
+        return None
+
+
+def read_publication(redis: Redis) -> tuple[Stamp, Publication] | None:
+    """Read the published catalogue, as one step."""
+    with redis_errors():
+        content, refreshed_us, packed = _bytes(
+            redis.hmget(SNAPSHOT_KEY, ["content", "refreshed_us", "publication"])
+        )
+    if content is None or refreshed_us is None or packed is None:
+        return None
+    try:
+        return _stamp(content, refreshed_us), msgspec.msgpack.decode(packed, type=Publication)
+    except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
+        log.warning("What Redis holds is no publication", reason=in_full(error))
+        return None
+
+
+def _bytes(values: Any) -> list[bytes | None]:
+    """Say what the client's types cannot: without `decode_responses` it gives bytes."""
+    return cast("list[bytes | None]", values)
+
+
+def _milliseconds(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
+
+
+def _microseconds(stamp: Stamp) -> int:
+    return 0 if stamp.refreshed_at is None else round(stamp.refreshed_at.timestamp() * 1_000_000)
+
+
+def _stamp(content: bytes, refreshed_us: bytes) -> Stamp:
+    microseconds = int(refreshed_us)
+    at = datetime.fromtimestamp(microseconds / 1_000_000, UTC) if microseconds else None
+    return Stamp(content.decode(), at)

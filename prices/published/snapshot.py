@@ -1,0 +1,211 @@
+"""The catalogue in a web process's memory, kept up to Redis, or to the database while Redis is away.
+
+The revision is asked for at most once a second and by one thread at a time; everyone else is served
+from memory meanwhile. Without Redis and database the copy in memory serves on, its age told.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Final, cast
+
+import msgspec
+from redis import Redis
+
+from prices.errors import (
+    DatabaseUnavailableError,
+    OverloadedError,
+    PricesError,
+    RedisUnavailableError,
+    SchemaBehindError,
+    in_full,
+)
+from prices.published import redis_copy
+from prices.published.redis_copy import IDENTITY, Publication, Stamp
+from prices.runtime.background import Question
+from prices.runtime.logs import log
+
+CHECK_SECONDS: Final = 1.0
+"""How long a copy serves before its revision is asked for again."""
+NEWS_SECONDS: Final = 0.04
+"""How long a request waits for the answer before it is served the copy in memory."""
+FIRST_SECONDS: Final = 0.7
+"""How long a request waits when there is no copy yet."""
+BREAKER_SECONDS: Final = 5.0
+"""How long Redis is left alone after it failed."""
+DATABASE_SECONDS: Final = (2.0, 4.0)
+"""How often the database is asked meanwhile; by chance within these, so that many do not ask at once."""
+
+
+class Snapshot:
+    """One revision, ready to be served; what a request needs beside the bodies is made when first asked."""
+
+    def __init__(self, stamp: Stamp, published: Publication) -> None:
+        self.stamp = stamp
+        self.published = published
+
+    @property
+    def revision(self) -> int:
+        """The revision served."""
+        return self.published.revision
+
+    @property
+    def age_seconds(self) -> float | None:
+        """How long ago the prices were confirmed; None before the first refresh."""
+        at = self.stamp.refreshed_at
+        return None if at is None else max(0.0, (datetime.now(UTC) - at).total_seconds())
+
+    def confirmed(self, stamp: Stamp) -> "Snapshot":
+        """Give the same content as confirmed at another time."""
+        again = Snapshot(stamp, self.published)
+        again.__dict__ |= {name: made for name, made in dict(self.__dict__).items() if name != "stamp"}
+        return again
+
+    @cached_property
+    def models_body(self) -> bytes:
+        """Upstream's shape, unpacked."""
+        return self.published.models.encoded(IDENTITY)
+
+    @cached_property
+    def prices_body(self) -> bytes:
+        """Our shape, unpacked."""
+        return self.published.prices.encoded(IDENTITY)
+
+    @cached_property
+    def envelope(self) -> dict[str, Any]:
+        """Upstream's envelope without the models."""
+        fields = msgspec.json.decode(self.models_body, type=dict[str, msgspec.Raw])
+        return {name: msgspec.json.decode(raw) for name, raw in fields.items() if name != "data"}
+
+    @cached_property
+    def documents(self) -> dict[str, bytes]:
+        """Each model's JSON as upstream sent it, by id, in upstream's order."""
+        return _by_id(self.models_body)
+
+    @cached_property
+    def prices(self) -> dict[str, bytes]:
+        """Each model's prices as JSON, by id, in upstream's order."""
+        return _by_id(self.prices_body)
+
+    @cached_property
+    def entries(self) -> list[dict[str, Any]]:
+        """Our shape as values, for pages."""
+        return [msgspec.json.decode(entry) for entry in self.prices.values()]
+
+    @cached_property
+    def haystack(self) -> dict[str, str]:
+        """What a search looks through, by id."""
+        return {entry["id"]: f"{entry['id']}\n{entry['name']}".casefold() for entry in self.entries}
+
+    def search(self, text: str) -> list[str]:
+        """Give the ids of the models whose id or name holds `text`, in upstream's order."""
+        sought = text.casefold()
+        return [model_id for model_id, hay in self.haystack.items() if sought in hay]
+
+
+class _Id(msgspec.Struct):
+    id: str
+
+
+def _by_id(body: bytes) -> dict[str, bytes]:
+    data = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["data"]
+    items = msgspec.json.decode(data, type=list[msgspec.Raw])
+    return {msgspec.json.decode(item, type=_Id).id: bytes(item) for item in items}
+
+
+FromDatabase = Callable[[Stamp | None], tuple[Stamp, Publication | None]]
+"""Asks the database for what is current: no publication where it is the one that is known by its stamp."""
+
+
+class SnapshotReader:
+    """Gives the newest snapshot that can be had within the time that a request may wait."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        from_database: FromDatabase,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._redis = redis
+        self._ask_database = from_database
+        self._clock, self._now = clock, now
+        self._look = Question(self._see, clock)
+        self._snapshot: Snapshot | None = None
+        self._asked_at: float | None = None
+        self._failure: PricesError | None = None
+        self._redis_closed_until = 0.0
+        self._database_closed_until = 0.0
+
+    def current(self) -> Snapshot:
+        """Give the snapshot to serve from; wait shortly for news, longer only with nothing in memory.
+
+        Raises PricesError when nothing is in memory and neither Redis nor the database can be read.
+        """
+        if self._asked_at is None or self._clock() - self._asked_at >= CHECK_SECONDS:
+            try:
+                wait = FIRST_SECONDS if self._snapshot is None else NEWS_SECONDS
+                self._look.asked().result(wait)
+            except FutureTimeoutError:
+                self._asked_at = self._clock()
+            except OverloadedError as error:
+                self._asked_at, self._failure = self._clock(), error
+        if self._snapshot is not None:
+            return self._snapshot
+        raise self._failure or PricesError("no store has answered yet")
+
+    def _see(self) -> None:
+        try:
+            newest = self._newest(self._snapshot)
+            known = self._snapshot
+            if known is None or not known.stamp.is_later_than(newest.stamp, self._now()):
+                self._snapshot = newest
+        except PricesError as error:
+            self._failure = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, the copy in memory serves on
+            log.error("The catalogue could not be read", exc_info=error)
+            self._failure = PricesError("the catalogue could not be read; the log says why")
+        finally:
+            self._asked_at = self._clock()
+
+    def _newest(self, known: Snapshot | None) -> Snapshot:
+        if self._clock() >= self._redis_closed_until:
+            try:
+                return self._from_redis(known)
+            except RedisUnavailableError as error:
+                self._redis_closed_until = self._clock() + BREAKER_SECONDS
+                log.warning("Redis is out of reach, serving from the database", reason=in_full(error))
+        if known is not None and self._clock() < self._database_closed_until:
+            return known
+        self._database_closed_until = self._clock() + random.uniform(*DATABASE_SECONDS)
+        try:
+            return self._from_database(known)
+        except (DatabaseUnavailableError, SchemaBehindError) as error:
+            if known is None:
+                raise
+            log.warning("No store is in reach, serving from memory", reason=in_full(error))
+            return known
+
+    def _from_redis(self, known: Snapshot | None) -> Snapshot:
+        told = redis_copy.read_stamp(self._redis)
+        if known is not None and told is not None:
+            if told.content == known.stamp.content:
+                return known.confirmed(told) if told != known.stamp else known
+            if known.stamp.is_later_than(told, self._now()):
+                redis_copy.refill(self._redis, known.stamp, known.published)
+                return known
+        read = redis_copy.read_publication(self._redis) if told else None
+        if read is not None:
+            return Snapshot(*read)
+        snapshot = self._from_database(known)
+        redis_copy.refill(self._redis, snapshot.stamp, snapshot.published)
+        return snapshot
+
+    def _from_database(self, known: Snapshot | None) -> Snapshot:
+        stamp, published = self._ask_database(None if known is None else known.stamp)
+        if published is None and known is not None:
+            return known.confirmed(stamp)
+        return Snapshot(stamp, cast("Publication", published))

@@ -1,0 +1,1 @@
+"""OpenRouter: its list over HTTP, and its JSON as our values."""

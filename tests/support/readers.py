@@ -1,0 +1,17 @@
+"""Snapshot readers over the clients of a story, as a web process makes them over its own."""
+
+import time
+from collections.abc import Callable
+
+from prices.published import make
+from prices.published.snapshot import SnapshotReader
+from prices.services import Services
+
+
+def reader_of(services: Services, clock: Callable[[], float] = time.monotonic) -> SnapshotReader:
+    """A reader that asks these clients."""
+    return SnapshotReader(
+        services.redis,
+        lambda known: make.read_database(services.engine, services.settings.markup, known),
+        clock,
+    )

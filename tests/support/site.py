@@ -1,0 +1,50 @@
+"""A web instance's surroundings: a migrated SQLite, a stand-in upstream, and a Redis that is not there."""
+
+import os
+from pathlib import Path
+from typing import Self
+from unittest import mock
+
+from flask.testing import FlaskClient
+
+import deploy_migrations
+from local.standin.client import Standin
+from prices.refresh.outcome import Refresh
+from prices.refresh.story import refresh_prices
+from prices.runtime.settings import Settings
+from prices.services import Services
+from web import create_app
+from web.context import EXTENSION
+
+
+class Site:
+    """The surroundings, a context manager; `env` is what a process is started with, `other` changes it."""
+
+    def __init__(self, folder: Path, upstream: Standin, **other: str) -> None:
+        self.upstream = upstream
+        self.env = {
+            "DATABASE_URL": f"sqlite:///{folder / 'prices.sqlite3'}",
+            "REDIS_URL": "redis://127.0.0.1:1/0",
+            "OPENROUTER_BASE_URL": upstream.base_url,
+            **other,
+        }
+        self._made: list[Services] = []
+        with mock.patch.dict(os.environ, self.env):
+            assert deploy_migrations.main([]) == 0
+
+    def refresh(self, *, force: bool = False) -> Refresh:
+        self._made.append(Services.make(Settings.from_env(self.env)))
+        return refresh_prices(self._made[-1], worker="test", force=force)
+
+    def client(self, **env: str) -> FlaskClient:
+        app = create_app(Settings.from_env(self.env | env))
+        self._made.append(app.extensions[EXTENSION].services)
+        return app.test_client()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for services in self._made:
+            services.engine.dispose()
+            services.redis.close()

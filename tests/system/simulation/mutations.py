@@ -1,0 +1,213 @@
+"""The safeguards that can be taken out of a copy of the tree, each as exact replacements of its text."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class TextGoneError(Exception):
+    """The text that a mutation replaces does not stand in its file exactly once."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One replacement in one file of the tree."""
+
+    path: str
+    old: str
+    new: str
+
+    def apply(self, root: Path) -> None:
+        """Edit the file below `root`. Raises TextGoneError where the text is not there exactly once."""
+        text = (root / self.path).read_text()
+        if text.count(self.old) != 1:
+            raise TextGoneError(f"{self.path} has {text.count(self.old)} times: {self.old}")
+        (root / self.path).write_text(text.replace(self.old, self.new))
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A safeguard, and what takes it out. Its loss need not be noticed where others stand `behind` it."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    behind: str = ""
+
+    def apply(self, root: Path) -> None:
+        """Take the safeguard out of the tree below `root`."""
+        for edit in self.edits:
+            edit.apply(root)
+
+
+FENCE = Edit(
+    "prices/coordination/runs.py",
+    'catalogue.c.fence == bindparam("run")',
+    'catalogue.c.id <= bindparam("run")',
+)
+CLOSED = Edit("prices/refresh/commit.py", "if not closed:", "if False:")
+CHECK = Edit("prices/refresh/claim.py", "if unrenewed > self._lease:", "if False:")
+FRESH = Edit(
+    "prices/coordination/runs.py",
+    "if refreshed_at and not forced and freshness.is_fresh(",
+    "if False and freshness.is_fresh(",
+)
+MARK = Edit("prices/refresh/claim.py", "fresh_key if trust_marker and not force else None", "None")
+REDIS_LOCK = Edit(
+    "prices/coordination/lease.py",
+    "local holder = redis.call('GET', KEYS[1])\nif holder and holder ~= ARGV[1] then\n  local left",
+    "local holder = false\nredis.call('DEL', KEYS[1])\nif holder and holder ~= ARGV[1] then\n  local left",
+)
+RELEASE = Edit(
+    "prices/coordination/lease.py", "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n", ""
+)
+RENEWAL = Edit("prices/coordination/lease.py", "if holder and holder ~= ARGV[1] then return 0 end\n", "")
+ANOTHER = Edit("prices/refresh/claim.py", "return before and self._redis_lost", "return False")
+BEATEN = 'connection.execute(_UPDATE_RUNNING_RUN, {"run": run_id, "heartbeat_at": now})'
+HEARTBEAT_STATE = Edit(
+    "prices/coordination/runs.py",
+    BEATEN,
+    "connection.execute(update(refresh_runs).where(refresh_runs.c.id == run_id).values(heartbeat_at=now))",
+)
+HEARTBEAT = Edit(
+    "prices/coordination/runs.py",
+    BEATEN,
+    'connection.execute(_UPDATE_RUNNING_RUN, {"run": run_id, "state": RUNNING})',
+)
+TTL = Edit("prices/refresh/claim.py", "if self._clock.monotonic() >= self._ends_at:", "if False:")
+BUSY = Edit("prices/coordination/runs.py", "if abs(now - last.heartbeat_at) <= lease:", "if False:")
+DEAD = Edit("prices/coordination/runs.py", "if abs(now - last.heartbeat_at) <= lease:", "if True:")
+STASH = Edit("prices/refresh/story.py", "if there := shelf.get(state):", "if there := None:")
+STASH_REDIS = Edit(
+    "prices/refresh/stash.py",
+    "for put in (self._put_in_redis, self._put_in_database):",
+    "for put in (self._put_in_database,):",
+)
+STASH_DATABASE = Edit(
+    "prices/refresh/stash.py",
+    "for put in (self._put_in_redis, self._put_in_database):",
+    "for put in (self._put_in_redis,):",
+)
+AGE = Edit(
+    "prices/refresh/stash.py",
+    "return Received(zstandard.decompress(stashed.packed), at)",
+    "return Received(zstandard.decompress(stashed.packed))",
+)
+AGE_OF_MARK = Edit(
+    "prices/refresh/stash.py",
+    "return Receipt(at, 0.0, None, digest)",
+    "return Receipt(None, 0.0, None, digest)",
+)
+MARK_DIGEST = Edit("prices/refresh/stash.py", "if state.is_what(digest):", "if True:")
+HEIRS_BODY = (
+    Edit("prices/refresh/stash.py", 'run_id <= bindparam("run"))', 'run_id <= bindparam("run") + 1_000_000)'),
+    Edit("prices/refresh/stash.py", "return there and there > tonumber(run)", "return false"),
+)
+AFTER = Edit("prices/refresh/stash.py", " or stashed.run_id <= (state.refreshed_run_id or 0)", "")
+FORGET = Edit("prices/refresh/story.py", "    shelf.forget(claimed.run_id)\n", "")
+NOTE = Edit(
+    "prices/beat/timetable.py",
+    '            self._send()\n            log.info("Sent the refresh that is due")\n'
+    "            self._note_sent(now)",
+    "            self._note_sent(now)\n            self._send()",
+)
+AGAIN = Edit("prices/coordination/freshness.py", "sent_at + answer_within(lease)", "sent_at + 10 * interval")
+HEIR = Edit(
+    "prices/coordination/retries.py", "unless_ahead(run.heartbeat_at, now, lease), lease", "now, lease"
+)
+WAITING = Edit(
+    "prices/coordination/runs.py",
+    "elif not forced and (until := waits_until(last, now)):",
+    "elif until := None:",
+)
+RETRY_AFTER = Edit(
+    "prices/refresh/failure.py", "error.retry_after if isinstance(error, UpstreamError) else 0.0", "0.0"
+)
+RETRY = Edit("prices/coordination/retries.py", "ends - run.finished_at\n", "timedelta(hours=3)\n")
+GROWTH = Edit("prices/coordination/retries.py", "(1 << min(failures, SHARE.bit_length()))", "1")
+PUBLISH = Edit(
+    "prices/published/redis_copy.py",
+    "local stale = there and there <= ahead and there > tonumber(ARGV[1])",
+    "local stale = false",
+)
+CONFIRM = Edit(
+    "prices/published/redis_copy.py",
+    "if not there or there < tonumber(ARGV[1]) or there > ahead then",
+    "if true then",
+)
+REPAIR = Edit(
+    "prices/beat/timetable.py",
+    '                self._try("publication", lambda: self._repair_publication(seen))\n',
+    "",
+)
+READ_BACK = Edit("prices/coordination/lease.py", "            return self._read_back()", "            raise")
+DEGRADED = Edit("prices/refresh/claim.py", "        return None, True\n", "        raise\n")
+ONE_RUNNING = Edit(
+    "migrations/versions/20261121_01_catalogue_runs_and_prices.py",
+    '["state"],\n        unique=True,',
+    '["state"],\n        unique=False,',
+)
+RUNNING_ROW = Edit(
+    "prices/coordination/runs.py", "if last is not None and last.state == RUNNING:", "if False:"
+)
+
+CAPPED = (
+    "the bounds of a fetch and of a task end every run before; tests/prices/refresh/test_claim.py shows it"
+)
+REPAIRED = "beat and web, which put the later one back; tests/prices/published/test_redis_copy.py shows it"
+
+MUTATIONS = (
+    Mutation("the fence", (FENCE,), "the look at the run's own row; the holder's own lease"),
+    Mutation("the commit's look at its own row", (CLOSED,), "the fence"),
+    Mutation("the fence, and the commit's look at its own row", (FENCE, CLOSED)),
+    Mutation("the holder's own lease", (CHECK,)),
+    Mutation("the fence, and the holder's own lease", (FENCE, CHECK)),
+    Mutation("the fence, the look at its own row, and the holder's own lease", (FENCE, CLOSED, CHECK)),
+    Mutation("freshness by the database", (FRESH,)),
+    Mutation("the mark of freshness in Redis", (MARK,), "freshness by the database"),
+    Mutation("freshness, both ways", (FRESH, MARK)),
+    Mutation("the Redis lock", (REDIS_LOCK,)),
+    Mutation("the owner check of the release", (RELEASE,)),
+    Mutation("the owner check of the renewal", (RENEWAL,)),
+    Mutation("ending when another holds the lock", (ANOTHER,), "the heartbeat; the fence"),
+    Mutation(
+        "the heartbeat's look at the run's state",
+        (HEARTBEAT_STATE,),
+        "the fence; tests/prices/coordination/test_runs.py",
+    ),
+    Mutation("the heartbeat", (HEARTBEAT,)),
+    Mutation("the cap on how long a claim may last", (TTL,), CAPPED),
+    Mutation("waiting for a run that lives", (BUSY,)),
+    Mutation("taking over from a run that died", (DEAD,)),
+    Mutation("the stash", (STASH,)),
+    Mutation("the stash in Redis", (STASH_REDIS,)),
+    Mutation("the stash in the database", (STASH_DATABASE,)),
+    Mutation("the age of a stashed body", (AGE, AGE_OF_MARK)),
+    Mutation("the digest of a mark", (MARK_DIGEST,), "tests/prices/refresh/test_stash.py"),
+    Mutation("leaving the heir's body alone", HEIRS_BODY, "tests/prices/refresh/test_stash.py"),
+    Mutation(
+        "passing over a stashed body that is committed",
+        (AFTER,),
+        "forgetting the stash after the commit; tests/prices/refresh/test_stash.py",
+    ),
+    Mutation(
+        "forgetting the stash after the commit", (FORGET,), "passing over a stashed body that is committed"
+    ),
+    Mutation("publish before reserve in beat", (NOTE,)),
+    Mutation("sending again what no run answered", (AGAIN,)),
+    Mutation("sending for a run that died", (HEIR,)),
+    Mutation("sending for a run that failed", (RETRY,)),
+    Mutation("waiting after a failure", (WAITING,)),
+    Mutation("the wait that upstream asks for", (RETRY_AFTER,)),
+    Mutation("waits that grow", (GROWTH,)),
+    Mutation("no older publication over a later one", (PUBLISH,), REPAIRED),
+    Mutation("no confirmation that sets the time back", (CONFIRM,)),
+    Mutation("beat's repair of the publication", (REPAIR,)),
+    Mutation("reading back after a lost reply", (READ_BACK,)),
+    Mutation("going on without Redis", (DEGRADED,)),
+    Mutation(
+        "the unique index of running rows",
+        (ONE_RUNNING,),
+        "the lock on the catalogue's row",
+    ),
+    Mutation("the running row as the judge", (RUNNING_ROW,)),
+    Mutation("the running row as the judge, and its unique index", (RUNNING_ROW, ONE_RUNNING)),
+)
