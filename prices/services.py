@@ -16,7 +16,6 @@ from prices.runtime.settings import Settings
 from prices.store.database import make_engine
 from prices.store.room import ask_for_room, is_room_wanted
 from prices.store.turns import Patient, Yielding
-from prices.upstream import download
 
 WEB_LIMITS: Final = Limits(statement=5)
 
@@ -32,7 +31,8 @@ class Services:
     engine: Engine
     redis: Redis
     clock: Clock = field(default_factory=SystemClock)
-    fetch: Fetch = download.fetch
+    fetch: Fetch | None = None
+    """None: over HTTP."""
     jitter: Callable[[], float] = random.random
 
     @classmethod

@@ -20,6 +20,7 @@ from prices.refresh.stash import Stash
 from prices.runtime.logs import bind_context, log
 from prices.services import Services
 from prices.store.queries import CatalogueState
+from prices.upstream.download import fetch
 from prices.upstream.model_list import OpenRouterList, parse
 from prices.upstream.received import Receipt, Received
 
@@ -179,7 +180,7 @@ def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) ->
     claimed.check()
     asked.progress("fetching")
     began = services.clock.monotonic()
-    body = services.fetch(settings.upstream_url, settings.upstream_authorization, received)
+    body = (services.fetch or fetch)(settings.upstream_url, settings.upstream_authorization, received)
     seconds = round(services.clock.monotonic() - began, 3)
     receipt = Received(body, fetch_seconds=seconds).receipt
     if state.learns_nothing_from(receipt.digest, receipt.at):

@@ -224,7 +224,11 @@ def test_a_second_run_in_the_same_folder_is_refused(checkout: Checkout) -> None:
 def test_a_demo_runs_apart_from_the_developers_own_data(checkout: Checkout) -> None:
     standin = checkout.folder / "local/standin"
     standin.mkdir(parents=True)
-    (standin.parent / "__init__.py").touch()  # so that it comes before the real one
+    # The package goes on in the real one, before which this stand-in comes.
+    (standin.parent / "__init__.py").write_text(
+        "import pkgutil; __path__ = pkgutil.extend_path(__path__, __name__)"
+    )
+    (standin / "__init__.py").touch()
     (standin / "__main__.py").write_text(
         "import os, runpy, sys; os.environ.update(PORT=sys.argv[2], HOST='127.0.0.1');"
         "sys.argv[1:] = ['upstream']; runpy.run_path('service.py', run_name='__main__')"

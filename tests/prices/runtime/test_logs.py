@@ -17,7 +17,7 @@ from prices.runtime.settings import ROOT
 
 SPEAK = """
 import logging, sys
-from prices.logs import bind_context, configure_logs, log
+from prices.runtime.logs import bind_context, configure_logs, log
 configure_logs(sys.argv[1], logging.INFO)
 with bind_context(worker="w1"):
     log.info("Something happened", count=1, text="100 %")
@@ -93,7 +93,7 @@ STEERING = [
 ]
 SPEAK_HOSTILE = """
 import json, logging, sys, warnings
-from prices.logs import bind_context, configure_logs, log
+from prices.runtime.logs import bind_context, configure_logs, log
 if sys.argv[2] == "tty":
     sys.stderr.isatty = lambda: True
 configure_logs(sys.argv[1], logging.INFO)
