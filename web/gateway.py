@@ -3,7 +3,7 @@
 Under granian's WSGI interface a view reads the body from the connection, and nothing can end that read: four
 clients that sent half a body took a worker's four threads for as long as they stayed. The RSGI interface
 reads bodies in an event loop, where `request_bodies` bounds them. A request without a body is answered by the
-thread that granian gives it, as under the WSGI interface. Decision 0015 weighs the alternatives.
+thread that granian gives it, as under the WSGI interface. Decision 0017 weighs the alternatives.
 """
 
 import asyncio

@@ -97,7 +97,7 @@ def test_what_was_typed_outlives_sorting_and_reloading(open_page: OpenPage) -> N
 def test_typing_over_a_search_made_by_the_server_looks_through_the_whole_list(open_page: OpenPage) -> None:
     page = open_page("/?q=deepwell&sort=name&order=desc")
     page.get_by_role("searchbox").fill("lumenforge/")
-    page.wait_for_function("document.querySelectorAll('#prices tbody tr').length > 100")
+    expect(page.locator("#prices tbody tr").nth(100)).to_be_attached()
     assert "lumenforge/omni" in ids(page)
     assert all("lumenforge/" in model_id for model_id in ids(page))
 
