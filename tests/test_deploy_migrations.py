@@ -23,7 +23,7 @@ from prices.store.tables import SCHEMA_HEAD, metadata
 
 Told = tuple[int, str, str]
 
-REVISIONS = ("20261121_01", "20261121_02", "20261122_03", "20261125_04", "20261125_05")
+REVISIONS = ("20261121_01", "20261121_02", "20261122_03", "20261125_04", "20261125_05", "20261125_06")
 MIGRATED = "".join(f"migrating to {revision}\n" for revision in REVISIONS) + f"migrated to {SCHEMA_HEAD}\n"
 
 

@@ -2,84 +2,15 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-
-import msgspec
 
 from prices.catalogue.attributes import say_the_same
 from prices.catalogue.changes import Change, ChangeKind, attribute_changes, price_changes
 from prices.catalogue.guards import Guards
 from prices.catalogue.model import LanguageModel
+from prices.catalogue.differences import CatalogueDiff, Hold, ModelDiff, Newcomer
 from prices.pricing.schedule import PriceSchedule
 from prices.upstream.model_list import OpenRouterList, OpenRouterModel, SkippedRow
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """What upstream said of a model and nobody believed yet: its schedule, None where it had vanished."""
-
-    slug: str
-    model_id: int
-    reason: str
-    schedule: PriceSchedule | None
-    seen_at: datetime
-
-
-class ModelDiff(msgspec.Struct, frozen=True, gc=False):
-    """What becomes of one model, which `was_listed` or comes; `after` is None for one that goes.
-
-    `row_id` is its row, None before it has one. `reveals`: a window hides other base prices than before.
-    `since` is when the new price began, None for the time of the list. What the model was is not kept: of a
-    large list that would be as much again.
-    """
-
-    slug: str
-    row_id: int | None
-    was_listed: bool
-    after: LanguageModel | None
-    changes: tuple[Change, ...] = ()
-    reveals: bool = False
-    since: datetime | None = None
-
-    @property
-    def reprices(self) -> bool:
-        """Whether a price begins to be in force that was not before."""
-        attributes = ChangeKind.ATTRIBUTES
-        return self.after is not None and any(change.kind is not attributes for change in self.changes)
-
-    @property
-    def learns(self) -> bool:
-        """Whether only our knowledge grows: a base price that a window had hidden was seen."""
-        return self.reveals and not self.reprices
-
-
-@dataclass(frozen=True)
-class CatalogueDiff:
-    """What becomes of each model that does not stay as it is, and of each hold.
-
-    `reorders` where upstream's list is in another order than before, or of other models. `hides_until` is the
-    first time at which the same list may show a base price that a window hides now, None where it hides none.
-    """
-
-    models: tuple[ModelDiff, ...] = ()
-    reorders: bool = False
-    held: tuple[Hold, ...] = ()
-    confirmed: tuple[Hold, ...] = ()
-    withdrawn: tuple[Hold, ...] = ()
-    hides_until: datetime | None = None
-
-    @cached_property
-    def changes(self) -> int:
-        """How many changes of price or membership there are; another attribute or text is none."""
-        attributes = ChangeKind.ATTRIBUTES
-        return sum(change.kind is not attributes for model in self.models for change in model.changes)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing that we serve has changed."""
-        return not (self.models or self.held or self.confirmed or self.withdrawn)
 
 
 def compare(
@@ -89,12 +20,14 @@ def compare(
     at: datetime,
     *,
     held: Mapping[str, Hold] | None = None,
+    newcomers: Mapping[str, Newcomer] | None = None,
     guards: Guards | None = None,
 ) -> CatalogueDiff:
     """Compare the catalogue with upstream's list as received at a UTC time.
 
     `stored` gives the models that were listed, `tombstones` by slug those of the vanished that the list has
-    again, as they were, `held` what is held of models by slug. Without `guards` everything is believed.
+    again, as they were, `held` what is held of models by slug, and `newcomers` the new models that are held.
+    Without `guards` everything is believed.
     A row that could not be used, of a model that we know, leaves that model as it is: a good price
     does not vanish because upstream garbled it once.
     """
@@ -111,9 +44,15 @@ def compare(
             comparison.compare_listed(before, said, position)
         elif said is None:
             missing.append(before)
+    waiting, new = newcomers or {}, []
     for position, said in named.values():
-        if isinstance(said, OpenRouterModel):
-            comparison.add(said, position, tombstones.get(said.id))
+        if isinstance(said, SkippedRow):
+            comparison.keep_waiting(waiting.get(said.id or ""))
+        elif said.id in tombstones:
+            comparison.add_again(said, position, tombstones[said.id])
+        else:
+            new.append((position, said))
+    comparison.add_new(new, known, waiting)
     comparison.remove(missing, known)
     return comparison.result()
 
@@ -128,6 +67,8 @@ class _Comparison:
         self._held: list[Hold] = []
         self._confirmed: list[Hold] = []
         self._withdrawn: list[Hold] = []
+        self._newcomers: list[Newcomer] = []
+        self._growth: str | None = None
         self._hides_until: datetime | None = None
 
     def result(self) -> CatalogueDiff:
@@ -139,20 +80,45 @@ class _Comparison:
             tuple(self._held),
             tuple(self._confirmed),
             tuple(self._withdrawn),
+            tuple(self._newcomers),
+            self._growth,
             self._hides_until,
         )
 
-    def add(self, row: OpenRouterModel, position: int, tombstone: LanguageModel | None) -> None:
-        """Add a model that is new, or that returns: its price is doubted against the last that it had."""
-        row_id = tombstone.row_id if tombstone else None
-        after = LanguageModel(row.id, position, row.document, self._seen(row, None), row_id)
-        if tombstone and (doubt := self._doubt(tombstone, after.schedule)):
+    def add_again(self, row: OpenRouterModel, position: int, tombstone: LanguageModel) -> None:
+        """Add a model that returns: its price is doubted against the last that it had."""
+        after = LanguageModel(row.id, position, row.document, self._seen(row, None), tombstone.row_id)
+        if doubt := self._doubt(tombstone, after.schedule):
             self._hold(Hold(row.id, tombstone.row_id or 0, doubt, after.schedule, self._at))
             after = after.priced_as(tombstone)
-        kind = ChangeKind.RETURNED if tombstone else ChangeKind.ADDED
-        change = Change(kind, after=after.schedule.to_json())
+        self._add(after, ChangeKind.RETURNED)
+
+    def add_new(
+        self, rows: list[tuple[int, OpenRouterModel]], known: int, waiting: Mapping[str, Newcomer]
+    ) -> None:
+        """Add models that are new. Too many at once wait until the next list has them too."""
+        self._growth = self._guards.doubt_growth(known, len(rows)) if self._guards else None
+        for position, row in rows:
+            after = LanguageModel(row.id, position, row.document, self._seen(row, None))
+            before = waiting.get(row.id)
+            if self._growth and not before:
+                self._newcomers.append(Newcomer(row.id, after.schedule.to_json(), self._at))
+            elif before and before.schedule == after.schedule.to_json():
+                self._add(after, ChangeKind.ADDED, self._first_seen(before))
+            else:
+                self._add(after, ChangeKind.ADDED)
+
+    def keep_waiting(self, newcomer: Newcomer | None) -> None:
+        """Hold on to a new model whose row could not be used this time."""
+        if newcomer:
+            self._newcomers.append(newcomer)
+
+    def _add(self, after: LanguageModel, kind: ChangeKind, since: datetime | None = None) -> None:
         self._reorders = True
-        self._models.append(ModelDiff(row.id, row_id, was_listed=False, after=after, changes=(change,)))
+        change = Change(kind, after=after.schedule.to_json())
+        self._models.append(
+            ModelDiff(after.slug, after.row_id, was_listed=False, after=after, changes=(change,), since=since)
+        )
 
     def compare_listed(self, before: LanguageModel, row: OpenRouterModel, position: int) -> None:
         hold = self._holds.get(before.slug)
@@ -168,7 +134,7 @@ class _Comparison:
             after, changes = after.priced_as(before), ()
         elif hold and hold.schedule and not price_changes(hold.schedule, schedule):
             self._confirmed.append(hold)
-            since = hold.seen_at
+            since = self._first_seen(hold)
         elif doubt := self._doubt(before, schedule):
             self._hold(Hold(before.slug, before.row_id or 0, doubt, schedule, self._at))
             after, changes = after.priced_as(before), ()
@@ -215,6 +181,10 @@ class _Comparison:
         doubted = {change.part for change in price_changes(before.schedule, hold.schedule)}
         return hold.schedule if doubted & row.schedule.hidden(self._at) else None
 
+    def _first_seen(self, doubted: Hold | Newcomer) -> datetime:
+        """Give since when upstream has said it: never later than now, though the clock was set back."""
+        return min(doubted.seen_at, self._at)
+
     def _doubt(self, before: LanguageModel, schedule: PriceSchedule) -> str | None:
         if self._guards is None:
             return None
@@ -232,7 +202,7 @@ class _Comparison:
             hold = self._holds.get(model.slug)
             if hold and hold.schedule is None:
                 self._confirmed.append(hold)
-                self._remove(model, hold.seen_at)
+                self._remove(model, self._first_seen(hold))
             elif doubt:
                 self._hold(Hold(model.slug, model.row_id or 0, doubt, None, self._at))
             else:

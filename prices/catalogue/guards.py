@@ -1,7 +1,8 @@
 """Pure: which changes are too odd to be believed before upstream has said them twice.
 
 Upstream's list has shown false zeros for hours and for weeks, and moves beyond ten times that were
-genuine: what is held is served as it was, and believed when the next refresh says the same.
+genuine: what is held is served as it was, and believed when the next refresh says the same. The most models
+that came at once, and were genuine, were 61 where 300 were listed.
 """
 
 from dataclasses import dataclass
@@ -11,14 +12,20 @@ from prices.catalogue.changes import moves
 from prices.pricing.schedule import PriceSchedule
 
 FREE_SUFFIX = ":free"
+FEW_MODELS = 10
+"""How many new models are no flood, however short the list is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """The bounds of what is believed at once: the factor of a move, the share of models that may vanish."""
+    """The bounds of what is believed at once.
+
+    The factor by which a price may move, the share of the models that may vanish, and that which may come.
+    """
 
     factor: Decimal = Decimal(10)
     loss: Decimal = Decimal("0.5")
+    growth: Decimal = Decimal(1)
 
     def doubt_price(self, slug: str, before: PriceSchedule, after: PriceSchedule) -> str | None:
         """Say why a model's new schedule is to be held, None where it is not."""
@@ -37,4 +44,13 @@ class Guards:
         """Say why models that vanish together are to be held, None where they are not."""
         if missing > self.loss * known:
             return f"the list would lose {missing} of {known} models"
+        return None
+
+    def doubt_growth(self, known: int, new: int) -> str | None:
+        """Say why models that come together are to be held, None where they are not.
+
+        A first list has nothing to be compared with, and a few models may always come.
+        """
+        if known and new > FEW_MODELS and new > self.growth * known:
+            return f"the list would grow from {known} by {new} models"
         return None

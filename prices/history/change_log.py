@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from prices.catalogue.changes import ChangeKind
-from prices.catalogue.diff import ModelDiff
+from prices.catalogue.differences import ModelDiff
 from prices.history.revision import Revision
 from prices.store import bulk
 from prices.store.bulk import BulkRow

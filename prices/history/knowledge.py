@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from prices.catalogue.changes import ChangeKind
-from prices.catalogue.diff import ModelDiff
+from prices.catalogue.differences import ModelDiff
 from prices.history.revision import Revision
 from prices.store import bulk
 from prices.store.bulk import Bulk, BulkRow, batches
@@ -77,7 +77,9 @@ def _last_began(connection: Connection, model_ids: list[int]) -> dict[int, datet
 
 def _since(diff: ModelDiff, last: datetime | None, now: datetime) -> datetime | None:
     """Give since when a price holds, None for now: what is only learned, since what was known of it held."""
-    return last and (last if diff.learns else max(last, diff.since or now))
+    if last is None:
+        return diff.since
+    return last if diff.learns else max(last, diff.since or now)
 
 
 def write_attributes(

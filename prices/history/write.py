@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
 
-from prices.catalogue.diff import CatalogueDiff, Hold, ModelDiff
+from prices.catalogue.differences import CatalogueDiff, Hold, ModelDiff, Newcomer
 from prices.history.change_log import write_changes
 from prices.history.knowledge import write_attributes, write_prices
 from prices.history.revision import Revision
 from prices.store import bulk
 from prices.store.bulk import Bulk, BulkRow, batches, execute_each
-from prices.store.tables import language_models, price_holds, revisions
+from prices.store.tables import held_newcomers, language_models, price_holds, revisions
 
 _PLACE: BindParameter[int] = bindparam("new_position")
 _DOCUMENT: BindParameter[bytes] = bindparam("new_document")
@@ -24,6 +24,7 @@ _ROW_IDS = select(language_models.c.slug, language_models.c.id).where(
     language_models.c.slug.in_(bindparam("slugs", expanding=True))
 )
 _REVISE = insert(revisions)
+_FORGET_NEWCOMERS = delete(held_newcomers)
 
 
 class _HeldRow(BulkRow, frozen=True):
@@ -34,6 +35,12 @@ class _HeldRow(BulkRow, frozen=True):
     revision_from: int
 
 
+class _NewcomerRow(BulkRow, frozen=True):
+    slug: str
+    schedule: str
+    seen_at: datetime
+
+
 class _Resolved(BulkRow, frozen=True):
     model_id: int
     revision_to: int
@@ -41,6 +48,7 @@ class _Resolved(BulkRow, frozen=True):
 
 
 _INSERT_HOLD = bulk.insert(price_holds, _HeldRow)
+_INSERT_NEWCOMER = bulk.insert(held_newcomers, _NewcomerRow)
 _RESOLVE_HOLD = Bulk(
     price_holds,
     _Resolved,
@@ -83,6 +91,13 @@ def record(connection: Connection, revision: Revision, diff: CatalogueDiff) -> N
     _write_holds(connection, revision, diff.held)
 
 
+def hold_newcomers(connection: Connection, newcomers: Sequence[Newcomer]) -> None:
+    """Write which new models are held now, in the place of those before."""
+    connection.execute(_FORGET_NEWCOMERS)
+    rows = (_NewcomerRow(newcomer.slug, newcomer.schedule, newcomer.seen_at) for newcomer in newcomers)
+    _INSERT_NEWCOMER.execute(connection, rows)
+
+
 def _write_models(connection: Connection, models: Sequence[ModelDiff], now: datetime) -> None:
     after = [diff.after for diff in models if diff.after]
     come = (
@@ -90,10 +105,10 @@ def _write_models(connection: Connection, models: Sequence[ModelDiff], now: date
             "slug": model.slug,
             "position": model.position,
             "document": model.document,
-            "first_seen_at": now,
+            "first_seen_at": diff.since or now,
         }
-        for model in after
-        if model.row_id is None
+        for diff in models
+        if (model := diff.after) and model.row_id is None
     )
     execute_each(connection, _ADD, come)
     stay = (

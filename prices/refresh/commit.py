@@ -13,7 +13,8 @@ from prices.catalogue.guards import Guards
 from prices.coordination.runs import finish_run, pass_fence
 from prices.errors import ClaimLostError
 from prices.history.revision import Revision
-from prices.history.write import record
+from prices.history.write import hold_newcomers, record
+from prices.runtime.logs import log
 from prices.store import queries
 from prices.store.database import writing
 from prices.store.queries import CatalogueState
@@ -64,13 +65,18 @@ def commit(
         held = queries.holds(connection)
         stored = queries.listed_models(connection)
         vanished = queries.vanished_models(connection, {row.id for row in listed.models})
-        diff = compare(stored, vanished, listed, at, held=held, guards=guards)
+        waiting = queries.newcomers(connection)
+        diff = compare(stored, vanished, listed, at, held=held, newcomers=waiting, guards=guards)
         moved = not diff.is_empty or msgspec.json.decode(known.envelope) != listed.envelope
         revision = known.revision + moved
         if moved:
             record(connection, Revision(revision, run_id, _not_before_the_last(connection, at)), diff)
         resolved = len(diff.confirmed) + len(diff.withdrawn)
-        still_held = len(held) - resolved + len(diff.held)
+        still_held = len(held) - resolved + len(diff.held) + len(diff.newcomers)
+        if waiting or diff.newcomers:
+            hold_newcomers(connection, diff.newcomers)
+        if diff.doubt:
+            log.warning("New models are held until upstream lists them again", reason=diff.doubt)
         counts = Counts(revision, len(listed.models), diff.changes, still_held, len(listed.skipped))
         skipped = msgspec.json.encode([str(row) for row in listed.skipped[:MAX_NAMED_ROWS]]).decode()
         told = {

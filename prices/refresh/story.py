@@ -158,8 +158,10 @@ def _stash(services: Services, claimed: Claim, asked: _Asked) -> Stash:
 
 
 def _guards(services: Services, asked: _Asked) -> Guards | None:
+    if asked.accept_held:
+        return None
     settings = services.settings
-    return None if asked.accept_held else Guards(settings.guard_factor, settings.guard_loss)
+    return Guards(settings.guard_factor, settings.guard_loss, settings.guard_growth)
 
 
 def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) -> tuple[bytes | None, Receipt]:

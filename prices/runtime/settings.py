@@ -44,6 +44,7 @@ class Settings:
     markup: Decimal
     guard_factor: Decimal
     guard_loss: Decimal
+    guard_growth: Decimal
     log_format: str
 
     @classmethod
@@ -80,6 +81,7 @@ class Settings:
             markup=_decimal(env, "PRICE_MARKUP", "1", most=1000),
             guard_factor=_decimal(env, "PRICE_GUARD_FACTOR", "10", least=1, most=1_000_000),
             guard_loss=_decimal(env, "PRICE_GUARD_LOSS", "0.5", most=1),
+            guard_growth=_decimal(env, "PRICE_GUARD_GROWTH", "1", most=1_000_000),
             log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
         )
 

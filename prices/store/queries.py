@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, select, text
+from sqlalchemy import Connection, Row, bindparam, or_, select, text
 
-from prices.catalogue.diff import Hold
 from prices.catalogue.model import LanguageModel
+from prices.catalogue.differences import Hold, Newcomer
 from prices.errors import SchemaBehindError
 from prices.pricing.schedule import PriceSchedule
 from prices.store.bulk import batches
@@ -18,6 +18,7 @@ from prices.store.tables import (
     SCHEMA_HEAD,
     catalogue,
     dated_prices,
+    held_newcomers,
     language_models,
     price_holds,
     refresh_runs,
@@ -28,7 +29,8 @@ AT_ONCE = 500
 
 # Made once: to build a statement takes longer than to run it.
 _OPEN_HOLDS = select(price_holds.c.id).where(price_holds.c.revision_to.is_(None))
-_CATALOGUE = select(catalogue, _OPEN_HOLDS.exists().label("is_holding"), DatabaseClock().label("now"))
+_IS_HOLDING = or_(_OPEN_HOLDS.exists(), select(held_newcomers.c.slug).exists())
+_CATALOGUE = select(catalogue, _IS_HOLDING.label("is_holding"), DatabaseClock().label("now"))
 _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
 _TOMBSTONES = select(language_models.c.slug, language_models.c.id).where(
     language_models.c.removed_at.isnot(None)
@@ -77,6 +79,7 @@ _HOLDS = (
     .join(language_models, language_models.c.id == price_holds.c.model_id)
     .where(price_holds.c.revision_to.is_(None))
 )
+_NEWCOMERS = select(held_newcomers)
 _RUN = select(refresh_runs).where(refresh_runs.c.id == bindparam("run"))
 _SCHEMA = text("SELECT version_num FROM alembic_version")
 RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
@@ -84,7 +87,7 @@ RUN_COLUMNS = tuple(column.name for column in refresh_runs.columns)
 
 @dataclass(frozen=True, slots=True)
 class CatalogueState:
-    """The catalogue's one row, whether a price is held, and `now` by the database's clock.
+    """The catalogue's one row, whether anything is held, and `now` by the database's clock.
 
     From `hides_until` on, the body that was committed last may show base prices that a window hid before.
     """
@@ -161,6 +164,11 @@ def holds(connection: Connection) -> dict[str, Hold]:
         )
         for row in connection.execute(_HOLDS)
     }
+
+
+def newcomers(connection: Connection) -> dict[str, Newcomer]:
+    """Read the new models that are held now, by slug."""
+    return {row.slug: Newcomer(*row) for row in connection.execute(_NEWCOMERS)}
 
 
 def last_run(connection: Connection) -> Row[Any] | None:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from prices.store.column_types import UtcDateTime, Utf8
 
-SCHEMA_HEAD = "20261125_05"
+SCHEMA_HEAD = "20261125_06"
 """The migration whose tables these are; a test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -177,6 +177,16 @@ price_holds = Table(
         sqlite_where=text("revision_to IS NULL"),
         postgresql_where=text("revision_to IS NULL"),
     ),
+)
+
+# The models that upstream listed for the first time, among too many to be believed at once; whole each time.
+held_newcomers = Table(
+    "held_newcomers",
+    metadata,
+    Column("slug", String(255), primary_key=True),
+    # What it would cost, as in `dated_prices`.
+    Column("schedule", Text, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
 )
 
 revisions = Table(

@@ -69,7 +69,7 @@ def emptied(request: pytest.FixtureRequest, folder: Path) -> str:
         connection.execute(
             text(
                 "TRUNCATE price_holds, price_changes, model_attributes, revisions, dated_prices,"
-                " language_models, refresh_runs, received_bodies RESTART IDENTITY"
+                " language_models, refresh_runs, received_bodies, held_newcomers RESTART IDENTITY"
             )
         )
         connection.execute(update(catalogue).values(**EMPTY_CATALOGUE))

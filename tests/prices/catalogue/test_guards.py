@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from prices.catalogue.guards import Guards
+from prices.catalogue.guards import FEW_MODELS, Guards
 from tests.support.lists import schedule
 
 GUARDS = Guards()
@@ -101,3 +101,25 @@ def test_models_that_vanish_together_are_doubted_beyond_half(
 @pytest.mark.parametrize(("loss", "is_held"), [("0.19", True), ("0.2", False), ("1", False)])
 def test_the_share_that_may_vanish_is_a_setting(loss: str, is_held: bool) -> None:
     assert (Guards(loss=Decimal(loss)).doubt_loss(10, 2) is not None) == is_held
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "reason"),
+    [
+        (0, 100_000, None),
+        (1, FEW_MODELS, None),
+        (1, FEW_MODELS + 1, "the list would grow from 1 by 11 models"),
+        (300, 61, None),
+        (300, 300, None),
+        (300, 301, "the list would grow from 300 by 301 models"),
+    ],
+)
+def test_models_that_come_together_are_doubted_where_they_more_than_double_the_list(
+    known: int, new: int, reason: str | None
+) -> None:
+    assert GUARDS.doubt_growth(known, new) == reason
+
+
+@pytest.mark.parametrize(("growth", "is_held"), [("0.19", True), ("0.2", False), ("5", False)])
+def test_the_share_that_may_come_is_a_setting(growth: str, is_held: bool) -> None:
+    assert (Guards(growth=Decimal(growth)).doubt_growth(100, 20) is not None) == is_held

@@ -17,6 +17,7 @@ from prices.store.database import reading, utc_now, writing
 from prices.store.tables import (
     catalogue,
     dated_prices,
+    held_newcomers,
     language_models,
     metadata,
     model_attributes,
@@ -33,7 +34,7 @@ from tests.support.lists import body, model
 
 CONTENT = (
     *(catalogue, language_models, dated_prices, revisions, received_bodies),
-    *(model_attributes, price_changes, price_holds),
+    *(model_attributes, price_changes, price_holds, held_newcomers),
 )
 
 

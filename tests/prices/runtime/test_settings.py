@@ -174,6 +174,9 @@ WRONG = {
     "PRICE_LOCK_TTL": ["0", "x", "86401", "59"],
     "PRICE_LOCK_LEASE": ["0", "-5", "nan", "1801"],
     "PRICE_MARKUP": ["0", "-1", "NaN", "Infinity", "1001", "x"],
+    "PRICE_GUARD_FACTOR": ["1", "0.5", "1000001", "x"],
+    "PRICE_GUARD_LOSS": ["0", "1.1", "x"],
+    "PRICE_GUARD_GROWTH": ["0", "-1", "NaN", "1000001"],
     "LOG_FORMAT": ["xml", "JSON"],
 }
 
