@@ -97,7 +97,8 @@ class _Comparison:
         self, rows: list[tuple[int, OpenRouterModel]], known: int, waiting: Mapping[str, Newcomer]
     ) -> None:
         """Add models that are new. Too many at once wait until the next list has them too."""
-        self._growth = self._guards.doubt_growth(known, len(rows)) if self._guards else None
+        first_seen = sum(row.id not in waiting for _position, row in rows)
+        self._growth = self._guards.doubt_growth(known, first_seen) if self._guards else None
         for position, row in rows:
             after = LanguageModel(row.id, position, row.document, self._seen(row, None))
             before = waiting.get(row.id)

@@ -14,6 +14,7 @@ from prices.catalogue.guards import FEW_MODELS, Guards
 from prices.history import read
 from prices.published.make import make_publication
 from prices.published.snapshot import Snapshot
+from prices.refresh import commit as commit_module
 from prices.refresh.commit import Counts
 from prices.refresh.story import refresh_prices
 from prices.services import Services
@@ -129,6 +130,18 @@ def test_of_those_that_wait_the_ones_that_stay_are_believed(engine: Engine) -> N
     assert (counts.held, counts.changes) == (0, 4)
     assert served(engine) == [*slugs(KNOWN), *slugs(FLOOD[:3]), "c/late"]
     assert added(engine)["c/late"] == NOON + 6 * HOUR
+
+
+def test_the_log_says_why_they_wait_and_nothing_once_they_are_confirmed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[dict[str, Any]] = []
+    monkeypatch.setattr(commit_module.log, "warning", lambda _event, **fields: warnings.append(fields))
+    hear(engine, *KNOWN)
+    hear(engine, *KNOWN, *FLOOD, hours=3)
+    assert warnings == [{"reason": f"the list would grow from {len(KNOWN)} by {len(FLOOD)} models"}]
+    hear(engine, *KNOWN, *FLOOD, hours=6)
+    assert len(warnings) == 1
 
 
 def test_one_whose_row_is_garbled_waits_on(engine: Engine) -> None:
