@@ -6,9 +6,9 @@ from datetime import datetime
 
 from prices.catalogue.attributes import say_the_same
 from prices.catalogue.changes import Change, ChangeKind, attribute_changes, price_changes
+from prices.catalogue.differences import CatalogueDiff, Hold, ModelDiff, Newcomer
 from prices.catalogue.guards import Guards
 from prices.catalogue.model import LanguageModel
-from prices.catalogue.differences import CatalogueDiff, Hold, ModelDiff, Newcomer
 from prices.pricing.schedule import PriceSchedule
 from prices.upstream.model_list import OpenRouterList, OpenRouterModel, SkippedRow
 

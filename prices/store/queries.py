@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, or_, select, text
 
-from prices.catalogue.model import LanguageModel
 from prices.catalogue.differences import Hold, Newcomer
+from prices.catalogue.model import LanguageModel
 from prices.errors import SchemaBehindError
 from prices.pricing.schedule import PriceSchedule
 from prices.store.bulk import batches

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from prices.catalogue.changes import ChangeKind
 from prices.catalogue.diff import compare
+from prices.catalogue.differences import CatalogueDiff, Hold, ModelDiff
 from prices.catalogue.guards import Guards
 from prices.catalogue.model import LanguageModel
-from prices.diff import CatalogueDiff, Hold, ModelDiff
 from prices.pricing.override import STALE_MINUTES
 from prices.upstream.model_list import OpenRouterList
 from tests.support.lists import listed, model

@@ -15,9 +15,9 @@ from sqlalchemy import Engine, StaticPool, create_engine, event
 from deploy_migrations import _config
 from prices.catalogue.changes import ChangeKind, price_changes
 from prices.catalogue.diff import compare
+from prices.catalogue.differences import CatalogueDiff
 from prices.catalogue.guards import Guards
 from prices.catalogue.model import LanguageModel
-from prices.diff import CatalogueDiff
 from prices.history import read
 from prices.pricing import schedule as schedules
 from prices.pricing.schedule import PriceSchedule

@@ -14,9 +14,9 @@ from local.standin import catalogue
 from local.standin.catalogue import ODDITIES
 from local.standin.moves import mirrored
 from prices.catalogue.diff import compare
+from prices.catalogue.differences import CatalogueDiff, Hold
 from prices.catalogue.guards import Guards
 from prices.catalogue.model import LanguageModel
-from prices.diff import CatalogueDiff, Hold
 from prices.history import read
 from prices.pricing.override import STALE_MINUTES
 from prices.pricing.rates import rates_at
