@@ -31,6 +31,10 @@ _REDIS_TIMEOUTS = {
 }
 
 broker_url = _settings.broker_url
+_IN_REDIS = broker_url.partition("://")[0] in ("redis", "rediss", "unix", "redis+socket", "sentinel")
+# PRICE_KEY_PREFIX: before every key of the driver and so before the queue's; elsewhere before its name.
+_PREFIXED = {"global_keyprefix": _settings.key_prefix} if _settings.key_prefix else {}
+task_default_queue = "celery" if _IN_REDIS else f"{_settings.key_prefix}celery"
 if broker_url.startswith("rediss://"):
     broker_use_ssl = parse_url(broker_url)["ssl"]  # Flower's page of the broker reads nothing of the address
 result_backend = _settings.redis_url
@@ -75,6 +79,7 @@ broker_connection_retry_on_startup = True  # a worker may start before Redis doe
 broker_connection_max_retries = None  # and wait for it as long as it takes
 broker_transport_options = {
     **_REDIS_TIMEOUTS,
+    **_PREFIXED,
     "visibility_timeout": 3600,
     "max_retries": 1,  # a publish without broker fails within seconds, and beat tries again
     "interval_start": 0,
@@ -82,7 +87,11 @@ broker_transport_options = {
     "client_name": "pricebeat:command",  # a worker, a beat and Flower say that they are those
     "max_connections": 1,  # for commands, shared by all channels of a process
 }
-result_backend_transport_options = {**_REDIS_TIMEOUTS, "retry_policy": {"timeout": 5.0, "max_retries": 2}}
+result_backend_transport_options = {
+    **_REDIS_TIMEOUTS,
+    **_PREFIXED,
+    "retry_policy": {"timeout": 5.0, "max_retries": 2},
+}
 redis_client_name = "pricebeat:command:results"
 redis_max_connections = 2  # one to write, one to hear of results
 redis_socket_timeout = 5

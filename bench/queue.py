@@ -24,7 +24,8 @@ from bench.peers import peer
 from bench.processes import Site, open_site, wait_until
 from bench.rounds import Act, Row, alternate, per_second
 from bench.tasks import nothing
-from prices.runtime.redis_client import FRESH_KEY, LOCK_KEY, make_redis
+from prices.runtime.redis_client import LOCK_KEY, make_redis
+from prices.services import Services
 from tasks.celery import app
 from tasks.refresh import refresh_prices
 
@@ -36,14 +37,19 @@ NOBODYS = "nobody takes these"
 def measure() -> list[Row]:
     """Measure with a worker of the product over a Redis of our own."""
     with open_site() as site, patch.dict(os.environ, site.env), make_redis(site.redis_url) as redis:
+        site.migrate()
         return [*_drained(site, redis), *_submitted(site, redis)]
 
 
 @dataclass(frozen=True)
 class Drain:
-    """Has the worker take a full queue: `waiting` is a copy of it, `last` the number of its last task."""
+    """Has the worker take a full queue: `waiting` is a copy of it, `last` the number of its last task.
+
+    `fresh` is the key of the mark that the prices are fresh.
+    """
 
     redis: Redis
+    fresh: str
     waiting: str
     last: str
     mark: tuple[str, str] | None = None
@@ -60,7 +66,7 @@ class Drain:
 
     def prepare(self) -> None:
         """Leave in Redis what the tasks are to find, and nothing of earlier ones."""
-        self.redis.delete(FRESH_KEY, LOCK_KEY, *self.redis.keys("celery-task-meta-*"))
+        self.redis.delete(self.fresh, LOCK_KEY, *self.redis.keys("celery-task-meta-*"))
         if self.mark:
             self.redis.set(*self.mark, ex=LONG)
 
@@ -86,11 +92,12 @@ class Drain:
 def _drained(site: Site, redis: Redis) -> list[Row]:
     nothings, refreshes = _fill("nothings", nothing), _fill("refreshes", refresh_prices)
     app.backend.result_consumer.stop()  # nobody here waits for the results
+    fresh = Services.make().keys.fresh
     drains = {
-        "a task that does nothing": Drain(redis, "nothings", nothings),
-        "refresh_prices, prices fresh": Drain(redis, "refreshes", refreshes, (FRESH_KEY, "7"), "fresh"),
+        "a task that does nothing": Drain(redis, fresh, "nothings", nothings),
+        "refresh_prices, prices fresh": Drain(redis, fresh, "refreshes", refreshes, (fresh, "7"), "fresh"),
         "refresh_prices, held by another": Drain(
-            redis, "refreshes", refreshes, (LOCK_KEY, "w@h|id|1700000000|nonce"), "held"
+            redis, fresh, "refreshes", refreshes, (LOCK_KEY, "w@h|id|1700000000|nonce"), "held"
         ),
     }
     worker = site.start("worker", more=" --include bench.tasks")

@@ -11,9 +11,11 @@ from sqlalchemy import Engine
 
 from prices.runtime.bounds import Limits
 from prices.runtime.clock import Clock, SystemClock
-from prices.runtime.redis_client import make_redis
+from prices.runtime.deployment import Deployment, address_of
+from prices.runtime.redis_client import Keys, make_redis
 from prices.runtime.settings import Settings
 from prices.store.database import make_engine
+from prices.store.queries import deployment_of
 from prices.store.room import ask_for_room, is_room_wanted
 from prices.store.turns import Patient, Yielding
 
@@ -30,18 +32,26 @@ class Services:
     settings: Settings
     engine: Engine
     redis: Redis
+    deployment: Deployment
     clock: Clock = field(default_factory=SystemClock)
     fetch: Fetch | None = None
     """None: over HTTP."""
     jitter: Callable[[], float] = random.random
 
     @classmethod
-    def make(cls, settings: Settings | None = None, *, process: str = "command") -> "Services":
-        """Make the clients of a kind of `process` for `settings`, the environment's unless given."""
+    def make(
+        cls, settings: Settings | None = None, *, process: str = "command", purpose: str = "state"
+    ) -> "Services":
+        """Make the clients of a kind of `process` for `settings`, the environment's unless given.
+
+        `purpose` is what its connections to Redis are for, as `CLIENT LIST` shows them.
+        """
         settings = settings or Settings.from_env()
-        redis = make_redis(settings.redis_url, process=process)
-        turns = Patient(partial(ask_for_room, redis))
-        return cls(settings, make_engine(settings.database_url, process=process, turns=turns), redis)
+        redis = make_redis(settings.redis_url, process=process, purpose=purpose)
+        address = address_of(settings.database_url)
+        turns = Patient(partial(ask_for_room, redis, Keys(settings.key_prefix).room(address)))
+        engine = make_engine(settings.database_url, process=process, turns=turns)
+        return cls(settings, engine, redis, _deployment(settings, address, engine, redis))
 
     @classmethod
     def make_for_web(cls, settings: Settings, redis: Redis) -> "Services":
@@ -49,9 +59,15 @@ class Services:
 
         It keeps a connection to the database for seconds only, and makes way for those who refresh.
         """
-        turns = Yielding(partial(is_room_wanted, redis))
+        address = address_of(settings.database_url)
+        turns = Yielding(partial(is_room_wanted, redis, Keys(settings.key_prefix).room(address)))
         engine = make_engine(settings.database_url, process="web", limits=WEB_LIMITS, turns=turns)
-        return cls(settings, engine, redis)
+        return cls(settings, engine, redis, _deployment(settings, address, engine, redis))
+
+    @property
+    def keys(self) -> Keys:
+        """The table of keys in Redis. Raises DatabaseUnavailableError while none can tell the deployment."""
+        return self.deployment.keys()
 
     def looking_in(self) -> "Services":
         """Give the same for who looks at the database now and then: no connection is kept after it."""
@@ -61,3 +77,8 @@ class Services:
         """Close every connection that is not in use."""
         self.engine.dispose()
         self.redis.close()
+
+
+def _deployment(settings: Settings, address: str, engine: Engine, redis: Redis) -> Deployment:
+    brief = engine.execution_options(pricebeat_brief=True)
+    return Deployment(redis, settings.key_prefix, address, partial(deployment_of, brief))

@@ -5,31 +5,54 @@ from typing import Any
 from celery.signals import heartbeat_sent, worker_ready, worker_shutdown
 
 from prices.coordination.heartbeats import Heart
-from prices.errors import RedisUnavailableError, in_full
-from prices.runtime.clock import SystemClock
+from prices.errors import PricesError, in_full
+from prices.runtime.background import Question
 from prices.runtime.logs import log
-from prices.runtime.redis_client import make_redis
-from prices.runtime.settings import Settings
+from prices.services import Services
 
-_hearts: dict[str, Heart] = {}
+
+class WorkerHeart:
+    """The heart of a worker's main process, which no store may hold up."""
+
+    def __init__(self, services: Services, name: str) -> None:
+        self._services = services.looking_in()
+        self._heart = Heart(services.redis, services.deployment, "worker", name, services.clock)
+        self._beating = Question(self._beat)
+
+    def beat(self) -> None:
+        """Say in the background that the worker lives, if it is time to."""
+        if self._heart.is_due:
+            self._beating.asked()
+
+    def stop(self) -> None:
+        """Say that the worker has ended in order."""
+        if self._services.deployment.known():
+            self._heart.stop()
+        self._services.close()
+
+    def _beat(self) -> None:
+        try:
+            self._heart.beat()
+        except PricesError as error:
+            log.debug("The worker's heartbeat could not be written", reason=in_full(error))
+
+
+_hearts: dict[str, WorkerHeart] = {}
 
 
 @worker_ready.connect
 def begin(sender: Any, **_rest: Any) -> None:
     """Give the worker a heart once it takes tasks."""
-    redis = make_redis(Settings.from_env().redis_url, process="worker", purpose="heartbeat")
-    _hearts["worker"] = Heart(redis, "worker", str(sender.hostname), SystemClock())
+    services = Services.make(process="worker", purpose="heartbeat")
+    _hearts["worker"] = WorkerHeart(services, str(sender.hostname))
     go_on()
 
 
 @heartbeat_sent.connect
 def go_on(**_rest: Any) -> None:
     """Say that the worker lives."""
-    try:
-        if heart := _hearts.get("worker"):
-            heart.beat()
-    except RedisUnavailableError as error:
-        log.debug("The worker's heartbeat could not be written", reason=in_full(error))
+    if heart := _hearts.get("worker"):
+        heart.beat()
 
 
 @worker_shutdown.connect
@@ -38,5 +61,5 @@ def end(**_rest: Any) -> None:
     try:
         if heart := _hearts.pop("worker", None):
             heart.stop()
-    except RedisUnavailableError as error:
+    except PricesError as error:
         log.debug("The worker's end could not be written", reason=in_full(error))

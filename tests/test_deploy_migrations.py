@@ -1,6 +1,7 @@
 """The release step, on both engines: it migrates once, as a whole, and says what it does in plain lines."""
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -13,17 +14,25 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, select, text
 
 import deploy_migrations
 from prices.runtime.settings import ROOT, Settings
 from prices.store.database import make_engine, reading, writing
 from prices.store.queries import require_schema
-from prices.store.tables import SCHEMA_HEAD, metadata
+from prices.store.tables import SCHEMA_HEAD, catalogue, metadata
 
 Told = tuple[int, str, str]
 
-REVISIONS = ("20261121_01", "20261121_02", "20261122_03", "20261125_04", "20261125_05", "20261125_06")
+REVISIONS = (
+    "20261121_01",
+    "20261121_02",
+    "20261122_03",
+    "20261125_04",
+    "20261125_05",
+    "20261125_06",
+    "20261125_07",
+)
 MIGRATED = "".join(f"migrating to {revision}\n" for revision in REVISIONS) + f"migrated to {SCHEMA_HEAD}\n"
 
 
@@ -196,6 +205,10 @@ def test_the_sql_of_a_dry_run_makes_the_schema_by_hand(release: Release, engine:
             connection.exec_driver_sql(sql.replace("BEGIN;", "").replace("COMMIT;", ""))
     assert differences(engine) == []
     assert release() == (0, "the database is up to date\n", "")
+    with engine.connect() as connection:
+        deployment = connection.scalar(select(catalogue.c.deployment))
+    assert re.fullmatch("[0-9a-f]{16}", deployment)
+    assert deployment not in out  # each database that the SQL is run on makes its own
 
 
 def test_a_dry_run_with_nothing_pending_says_so(release: Release) -> None:

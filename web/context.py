@@ -9,7 +9,8 @@ from flask import current_app
 
 from prices.published.redis_copy import Publication, Stamp
 from prices.published.snapshot import Snapshot, SnapshotReader
-from prices.runtime.redis_client import make_redis
+from prices.runtime.deployment import address_of, recall
+from prices.runtime.redis_client import Keys, make_redis
 from prices.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ class WebContext:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.redis = make_redis(settings.redis_url, process="web", seconds=REDIS_SECONDS)
-        self.reader = SnapshotReader(self.redis, self._read_database)
+        self.reader = SnapshotReader(self.redis, self._keys, self._read_database)
         self._making = threading.Lock()
+        self._recalled: Keys | None = None
 
     @property
     def services(self) -> "Services":
@@ -76,7 +78,15 @@ class WebContext:
         from prices.operations.health import HealthReporter
         from prices.operations.shared_report import SharedReporter
 
-        return SharedHealth(SharedReporter(HealthReporter(self.services.looking_in()), self.redis))
+        services = self.services.looking_in()
+        return SharedHealth(SharedReporter(HealthReporter(services), services))
+
+    def _keys(self) -> Keys:
+        """Give the table of keys: by Redis's memory first, because SQLAlchemy takes its time to load."""
+        if self._recalled is None:
+            address = address_of(self.settings.database_url)
+            self._recalled = recall(self.redis, self.settings.key_prefix, address)
+        return self._recalled or self.services.keys
 
     def _read_database(self, known: Stamp | None) -> tuple[Stamp, Publication | None]:
         from prices.published.make import read_database

@@ -16,7 +16,7 @@ from prices.coordination.retries import again_at
 from prices.errors import RedisUnavailableError, in_full
 from prices.published.make import publish_state
 from prices.runtime.logs import log
-from prices.runtime.redis_client import BEAT_SENT_KEY, redis_errors
+from prices.runtime.redis_client import redis_errors
 from prices.services import Services
 from prices.store import queries
 from prices.store.database import reading
@@ -47,7 +47,7 @@ class Timetable:
         self._tick_after = tick_after
         self._longest_wait = longest_wait
         self._leadership = Leadership(services, name)
-        self._heart = Heart(services.redis, "beat", name, services.clock)
+        self._heart = Heart(services.redis, services.deployment, "beat", name, services.clock)
         self._sent_at: datetime | None = None
         self._failing: set[str] = set()
         self._wait = longest_wait
@@ -55,8 +55,10 @@ class Timetable:
 
     def look(self) -> float:
         """Send what is due, if this beat leads; give the seconds until the next look."""
-        self._try("heartbeat", self._heart.beat)
         self._wait = self._longest_wait
+        if self._services.deployment.known() is None and self._try("database", self._see) is None:
+            return self._wait  # only the database can tell whose beat this is
+        self._try("heartbeat", self._heart.beat)
         if self._leadership.hold():
             seen = self._try("database", self._see)
             if seen is not None:
@@ -91,12 +93,13 @@ class Timetable:
     def _see(self) -> Seen:
         """Ask the database for the time, the catalogue's state and the last run."""
         with reading(self._services.engine) as connection:
-            return Seen(queries.catalogue_state(connection), queries.last_run(connection))
+            seen = Seen(queries.catalogue_state(connection), queries.last_run(connection))
+        self._services.deployment.learn(seen.state.deployment)
+        return seen
 
     def _repair_publication(self, seen: Seen) -> None:
         """Make good a publication that is missing or behind: Redis was away, or came back empty."""
-        services = self._services
-        publish_state(services.redis, services.engine, services.settings, seen.state)
+        publish_state(self._services, seen.state)
 
     def _send_if_due(self, seen: Seen) -> None:
         due, now = self._due(seen), seen.state.now
@@ -129,7 +132,7 @@ class Timetable:
             return None
         try:
             with redis_errors():
-                noted_us = self._services.redis.get(BEAT_SENT_KEY)
+                noted_us = self._services.redis.get(self._services.keys.beat_sent)
         except RedisUnavailableError:
             noted_us = None  # another broker may be there all the same
         noted = None if noted_us is None else datetime.fromtimestamp(int(noted_us) / 1_000_000, UTC)
@@ -139,6 +142,7 @@ class Timetable:
     def _note_sent(self, now: datetime) -> None:
         """Note that a message was sent, for this beat and, where the queue is, for the next leader."""
         self._sent_at = now
+        services = self._services
         with redis_errors():
-            lifetime = answer_within(self._services.settings.lock_lease)
-            self._services.redis.set(BEAT_SENT_KEY, round(now.timestamp() * 1_000_000), px=lifetime)
+            lifetime = answer_within(services.settings.lock_lease)
+            services.redis.set(services.keys.beat_sent, round(now.timestamp() * 1_000_000), px=lifetime)

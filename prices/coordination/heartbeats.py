@@ -1,16 +1,19 @@
 """Signs of life of workers and beats, in Redis: who spoke last and when.
 
-One sorted set per kind of process, its members the processes, their scores the times.
+One sorted set for all processes, its members named by deployment, kind and process, their scores the times:
+so each deployment counts its own, and sees whether another is there.
 """
 
+from dataclasses import dataclass, field
 from typing import Final
 
 from redis import Redis
 
-from prices.errors import RedisUnavailableError
+from prices.errors import PricesError
 from prices.runtime.clock import Clock
+from prices.runtime.deployment import Deployment, remember
 from prices.runtime.lua import LuaScript
-from prices.runtime.redis_client import HEARTBEAT_KEY, redis_errors
+from prices.runtime.redis_client import Keys, redis_errors
 
 BEAT_SECONDS: Final = 10.0
 """How often a process says that it lives."""
@@ -26,54 +29,84 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 """)
 
 
-def say_alive(redis: Redis, kind: str, name: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Which processes live, by kind, and how many seconds ago each spoke; those of others by name alone."""
+
+    workers: dict[str, float] = field(default_factory=dict)
+    beats: dict[str, float] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+
+
+def say_alive(redis: Redis, keys: Keys, kind: str, name: str) -> None:
     """Note, by Redis's clock, that the process `name` of a `kind` (worker, beat) lives."""
-    _SAY(redis, (HEARTBEAT_KEY.format(kind=kind),), (name, FORGET_SECONDS))
+    _SAY(redis, (keys.alive,), (_member(keys, kind, name), FORGET_SECONDS))
 
 
-def forget(redis: Redis, kind: str, name: str) -> None:
+def forget(redis: Redis, keys: Keys, kind: str, name: str) -> None:
     """Note that a process has ended in order."""
     with redis_errors():
-        redis.zrem(HEARTBEAT_KEY.format(kind=kind), name)
+        redis.zrem(keys.alive, _member(keys, kind, name))
 
 
-def who_lives(redis: Redis, kind: str) -> dict[str, float]:
-    """Say which processes of a kind live, and how many seconds ago each spoke."""
+def who_lives(redis: Redis, keys: Keys) -> Alive:
+    """Say which processes live: ours, and those of other deployments."""
     with redis_errors(), redis.pipeline() as pipeline:
         pipeline.time()
-        pipeline.zrange(HEARTBEAT_KEY.format(kind=kind), 0, -1, withscores=True)
+        pipeline.zrange(keys.alive, 0, -1, withscores=True)
         (seconds, microseconds), spoken = pipeline.execute()
     now = seconds + microseconds / 1_000_000
-    ages = {name.decode(): round(max(0.0, now - at), 1) for name, at in spoken}
-    return {name: age for name, age in ages.items() if age <= ALIVE_SECONDS}
+    ours: dict[str, dict[str, float]] = {"worker": {}, "beat": {}}
+    others = []
+    for member, at in spoken:
+        age = round(max(0.0, now - at), 1)
+        deployment, kind, name = (*member.decode(errors="replace").split("|", 2), "", "")[:3]
+        if age <= ALIVE_SECONDS and kind in ours:
+            if deployment == keys.deployment:
+                ours[kind][name] = age
+            else:
+                others.append(name)
+    return Alive(ours["worker"], ours["beat"], tuple(sorted(others)))
+
+
+def _member(keys: Keys, kind: str, name: str) -> str:
+    return f"{keys.deployment}|{kind}|{name}"
 
 
 class Heart:
     """One process's sign of life, said at most every ten seconds."""
 
-    def __init__(self, redis: Redis, kind: str, name: str, clock: Clock) -> None:
-        self._redis, self._kind, self._name, self._clock = redis, kind, name, clock
+    def __init__(self, redis: Redis, deployment: Deployment, kind: str, name: str, clock: Clock) -> None:
+        self._redis, self._deployment = redis, deployment
+        self._kind, self._name, self._clock = kind, name, clock
         self._tried_at: float | None = None
-        self._failure: str | None = None
+        self._failure: PricesError | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to speak: ten seconds after the last time, or the last try."""
+        return self._tried_at is None or self._clock.monotonic() - self._tried_at >= BEAT_SECONDS
 
     def beat(self) -> None:
-        """Say that we live, unless we just did.
+        """Say that we live, and where our database is, unless we just did.
 
-        Raises RedisUnavailableError; then it is tried again after the same time, and until then still fails.
+        Raises RedisUnavailableError, or DatabaseUnavailableError where nobody can tell who we are; then it
+        is tried again after the same time, and until then still fails.
         """
-        now = self._clock.monotonic()
-        if self._tried_at is not None and now - self._tried_at < BEAT_SECONDS:
+        if not self.is_due:
             if self._failure is not None:
-                raise RedisUnavailableError(self._failure)
+                raise self._failure
             return
-        self._tried_at = now
+        self._tried_at = self._clock.monotonic()
         try:
-            say_alive(self._redis, self._kind, self._name)
-        except RedisUnavailableError as error:
-            self._failure = str(error)
+            keys = self._deployment.keys()
+            say_alive(self._redis, keys, self._kind, self._name)
+            remember(self._redis, keys, self._deployment.address)
+        except PricesError as error:
+            self._failure = type(error)(str(error))
             raise
         self._failure = None
 
     def stop(self) -> None:
         """Say that we end."""
-        forget(self._redis, self._kind, self._name)
+        forget(self._redis, self._deployment.keys(), self._kind, self._name)

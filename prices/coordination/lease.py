@@ -68,6 +68,12 @@ class Holder:
         """The process that holds it."""
         return self.token.split("|", 1)[0]
 
+    @property
+    def deployment(self) -> str:
+        """The deployment that holds it; empty for a token that was set by hand or by an earlier release."""
+        parts = self.token.split("|")
+        return parts[3] if len(parts) > 4 else ""
+
     def since(self, now: float) -> timedelta | None:
         """For how long it has been held, by the clocks of holder and asker (Unix seconds): for people."""
         parts = self.token.split("|")

@@ -14,7 +14,7 @@ from prices.coordination.retries import next_run
 from prices.errors import DatabaseFullError, OverloadedError, PricesError, one_line
 from prices.runtime.background import Question
 from prices.runtime.bounds import seconds_left, within
-from prices.runtime.redis_client import BEAT_LEADER_KEY, LOCK_KEY
+from prices.runtime.deployment import Deployment
 from prices.services import Services
 from prices.store import queries
 from prices.store.database import reading
@@ -31,8 +31,8 @@ class HealthReporter:
 
     def __init__(self, services: Services) -> None:
         interval = services.settings.refresh_interval
-        self._database = Question(lambda: check_database(services.engine, interval))
-        self._redis = Question(lambda: check_redis(services.redis))
+        self._database = Question(lambda: check_database(services.engine, services.deployment, interval))
+        self._redis = Question(lambda: check_redis(services.redis, services.deployment))
 
     def report(self) -> dict[str, Any]:
         """Make the full report: `status` and the parts it follows from. Takes about a second at most.
@@ -80,7 +80,7 @@ def overall(parts: dict[str, dict[str, Any]]) -> str:
     return HEALTHY if all(part["status"] == OK for part in parts.values()) else DEGRADED
 
 
-def check_database(engine: Engine, interval: timedelta) -> dict[str, Any]:
+def check_database(engine: Engine, deployment: Deployment, interval: timedelta) -> dict[str, Any]:
     """Check that the database answers and has this version's tables; tell what it knows of the prices."""
     with within(0.8 * CHECK_SECONDS):
         try:
@@ -88,6 +88,7 @@ def check_database(engine: Engine, interval: timedelta) -> dict[str, Any]:
                 queries.require_schema(connection)
                 state = queries.catalogue_state(connection)
                 run = queries.last_run(connection)
+            deployment.learn(state.deployment)
         except DatabaseFullError as error:
             return {"status": FULL, "reason": one_line(error)}
         except PricesError as error:
@@ -120,18 +121,23 @@ def _prices(state: queries.CatalogueState, last_run: Row[Any] | None, interval: 
     return told | {"status": "failing", "reason": failure} if failure else told
 
 
-def check_redis(redis: Redis) -> dict[str, Any]:
+def check_redis(redis: Redis, deployment: Deployment) -> dict[str, Any]:
     """Check that Redis answers; tell who lives, who leads and who holds the lock."""
     try:
-        workers, beats = who_lives(redis, "worker"), who_lives(redis, "beat")
-        leader, holder = read_holder(redis, BEAT_LEADER_KEY), read_holder(redis, LOCK_KEY)
+        keys = deployment.known() or deployment.keys()
+        alive = who_lives(redis, keys)
+        leader, holder = read_holder(redis, keys.beat_leader), read_holder(redis, keys.lock)
     except PricesError as error:
         return {"status": "down", "reason": one_line(error)}
     return {
         "status": "ok",
         "lock": holder and {"holder": holder.name, "seconds_left": holder.left.total_seconds()},
-        "worker": {**_alive(workers, "worker"), "workers": workers},
-        "beat": {**_alive(beats, "beat"), "leader": leader and leader.name, "beats": beats},
+        "worker": {**_alive(alive.workers, "worker"), "workers": alive.workers},
+        "beat": {
+            **_alive(alive.beats, "beat"),
+            "leader": leader and leader.name,
+            "beats": alive.beats,
+        },
     }
 
 

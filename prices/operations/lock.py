@@ -8,7 +8,6 @@ from prices.coordination.lease import Lease, read_holder
 from prices.coordination.runs import RUNNING, fail_run
 from prices.errors import RedisUnavailableError, in_full, one_line
 from prices.runtime.logs import log
-from prices.runtime.redis_client import LOCK_KEY
 from prices.services import Services
 from prices.store.database import reading, utc_now, writing
 from prices.store.tables import refresh_runs
@@ -36,7 +35,7 @@ def show_lock(services: Services) -> LockState:
     """Say who holds the lock. Raises DatabaseUnavailableError; Redis out of reach is part of the answer."""
     holder, trouble = None, None
     try:
-        holder = read_holder(services.redis, LOCK_KEY)
+        holder = read_holder(services.redis, services.keys.lock)
     except RedisUnavailableError as error:
         trouble = one_line(error)
     with reading(services.engine) as connection:
@@ -71,7 +70,8 @@ def break_lock(services: Services, token: str, by: str) -> bool:
             fail_run(connection, run_id, utc_now(connection), reason)
     released = False
     try:
-        released = Lease(services.redis, LOCK_KEY, token, lease=services.settings.lock_lease).release()
+        lock = Lease(services.redis, services.keys.lock, token, lease=services.settings.lock_lease)
+        released = lock.release()
     except RedisUnavailableError as error:
         log.warning("The lock in Redis was left to expire", reason=in_full(error))
     if run_id is not None or released:

@@ -11,11 +11,11 @@ from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
-from redis import Redis
 
 from prices.errors import RedisUnavailableError
 from prices.operations.health import FULL, OK, PARTS, HealthReporter
-from prices.runtime.redis_client import REPORT_KEY, REPORT_TURN_KEY, redis_errors
+from prices.runtime.redis_client import Keys, redis_errors
+from prices.services import Services
 
 TURN_SECONDS: Final = 2.0
 """How often one instance of all asks."""
@@ -34,10 +34,12 @@ class SharedReporter:
     """One instance's view of the cluster's report."""
 
     def __init__(
-        self, reporter: HealthReporter, redis: Redis, clock: Callable[[], float] = time.monotonic
+        self, reporter: HealthReporter, services: Services, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._reporter = reporter
-        self._redis = redis
+        self._redis = services.redis
+        keys, address = Keys(services.settings.key_prefix), services.deployment.address
+        self._report_key, self._turn_key = keys.report(address), keys.report_turn(address)
         self._clock = clock
         self._own: dict[str, Any] | None = None
         self._asks_from = 0.0
@@ -60,7 +62,7 @@ class SharedReporter:
         self._asks_from = self._clock() + random.uniform(*seldom)
         if own["database"]["status"] == OK:
             with suppress(RedisUnavailableError), redis_errors():
-                self._redis.set(REPORT_KEY, msgspec.json.encode(own), px=round(KEPT_SECONDS * 1000))
+                self._redis.set(self._report_key, msgspec.json.encode(own), px=round(KEPT_SECONDS * 1000))
         return own
 
     def _look_patiently(self) -> tuple[bool, dict[str, Any] | None]:
@@ -75,9 +77,9 @@ class SharedReporter:
     def _look(self) -> tuple[bool, dict[str, Any] | None]:
         """Take the turn if nobody has it, and read what the others have found, in one round trip."""
         with redis_errors(), self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.set(REPORT_TURN_KEY, b"", nx=True, px=round(TURN_SECONDS * 1000))
-            pipeline.get(REPORT_KEY)
-            pipeline.pttl(REPORT_KEY)
+            pipeline.set(self._turn_key, b"", nx=True, px=round(TURN_SECONDS * 1000))
+            pipeline.get(self._report_key)
+            pipeline.pttl(self._report_key)
             is_our_turn, packed, left_ms = pipeline.execute()
         return bool(is_our_turn), _unpacked(packed, left_ms)
 

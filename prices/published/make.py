@@ -3,7 +3,6 @@
 import hashlib
 from decimal import Decimal
 
-from redis import Redis
 from sqlalchemy import Engine
 
 from prices.coordination import freshness
@@ -11,7 +10,8 @@ from prices.formats import openrouter, pricebeat
 from prices.history import read
 from prices.published.packing import PackedAhead, begin_to_pack
 from prices.published.redis_copy import BODIES_VERSION, Publication, Stamp, confirm, publish
-from prices.runtime.settings import Settings
+from prices.runtime.deployment import remember
+from prices.services import Services
 from prices.store.database import reading
 from prices.store.queries import CatalogueState, catalogue_state, documents, require_schema
 
@@ -52,25 +52,22 @@ def read_database(engine: Engine, markup: Decimal, known: Stamp | None) -> tuple
     return make_publication(engine, markup)
 
 
-def publish_current(redis: Redis, engine: Engine, settings: Settings) -> None:
+def publish_current(services: Services) -> None:
     """Bring the published catalogue up to the database, if it is behind, and mark the prices fresh or not.
 
     Raises RedisUnavailableError or DatabaseUnavailableError; what is committed stays committed.
     """
-    with reading(engine) as connection:
+    with reading(services.engine) as connection:
         state = catalogue_state(connection)
-    publish_state(redis, engine, settings, state)
+    publish_state(services, state)
 
 
-def publish_state(
-    redis: Redis,
-    engine: Engine,
-    settings: Settings,
-    state: CatalogueState,
-    ahead: PackedAhead | None = None,
-) -> None:
+def publish_state(services: Services, state: CatalogueState, ahead: PackedAhead | None = None) -> None:
     """Do what `publish_current` does for a state that was just read."""
+    redis, settings = services.redis, services.settings
+    keys = services.deployment.learn(state.deployment)
     fresh = freshness.fresh_left(state.refreshed_at, state.now, settings.refresh_interval)
-    if confirm(redis, stamp(state, settings.markup), state.revision, fresh):
+    if confirm(redis, keys, stamp(state, settings.markup), state.revision, fresh):
         return
-    publish(redis, *make_publication(engine, settings.markup, ahead), fresh)
+    remember(redis, keys, services.deployment.address)
+    publish(redis, keys, *make_publication(services.engine, settings.markup, ahead), fresh)

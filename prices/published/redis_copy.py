@@ -12,7 +12,7 @@ from redis import Redis
 from prices.errors import in_full
 from prices.runtime.logs import log
 from prices.runtime.lua import LuaScript
-from prices.runtime.redis_client import FRESH_KEY, REFILL_KEY, SNAPSHOT_KEY, redis_errors
+from prices.runtime.redis_client import Keys, redis_errors
 
 BODIES_VERSION = 5
 """Moves when the bodies of one revision would come out otherwise than before."""
@@ -118,14 +118,15 @@ class Stamp(msgspec.Struct, frozen=True):
         return at is not None and at - now <= AHEAD and (before is None or at > before)
 
 
-def confirm(redis: Redis, stamp: Stamp, revision: int, fresh: timedelta) -> bool:
+def confirm(redis: Redis, keys: Keys, stamp: Stamp, revision: int, fresh: timedelta) -> bool:
     """Tell Redis that its content was confirmed, and is fresh so long; False when it holds another."""
     arguments = (_microseconds(stamp), stamp.content, _milliseconds(fresh), revision)
-    return bool(_CONFIRM(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
+    return bool(_CONFIRM(redis, (keys.snapshot, keys.fresh), arguments))
 
 
 def publish(
     redis: Redis,
+    keys: Keys,
     stamp: Stamp,
     publication: Publication,
     fresh: timedelta | None = None,
@@ -141,21 +142,21 @@ def publish(
     fresh_ms = "" if fresh is None else _milliseconds(fresh)
     content = (stamp.content, fresh_ms, publication.revision, packed)
     arguments = (_microseconds(stamp), *content, int(from_memory))
-    return bool(_PUBLISH(redis, (SNAPSHOT_KEY, FRESH_KEY), arguments))
+    return bool(_PUBLISH(redis, (keys.snapshot, keys.fresh), arguments))
 
 
-def refill(redis: Redis, stamp: Stamp, publication: Publication) -> None:
+def refill(redis: Redis, keys: Keys, stamp: Stamp, publication: Publication) -> None:
     """Publish what Redis has lost. Of many who see that at once, one does."""
     with redis_errors():
-        is_ours = redis.set(REFILL_KEY, b"", nx=True, px=REFILL_SECONDS * 1000)
+        is_ours = redis.set(keys.refill, b"", nx=True, px=REFILL_SECONDS * 1000)
     if is_ours:
-        publish(redis, stamp, publication, from_memory=True)
+        publish(redis, keys, stamp, publication, from_memory=True)
 
 
-def read_stamp(redis: Redis) -> Stamp | None:
+def read_stamp(redis: Redis, keys: Keys) -> Stamp | None:
     """Ask Redis which content it holds."""
     with redis_errors():
-        content, refreshed_us = _bytes(redis.hmget(SNAPSHOT_KEY, ["content", "refreshed_us"]))
+        content, refreshed_us = _bytes(redis.hmget(keys.snapshot, ["content", "refreshed_us"]))
     try:
         return None if content is None or refreshed_us is None else _stamp(content, refreshed_us)
     except (ValueError, OverflowError, OSError) as error:
@@ -163,11 +164,11 @@ def read_stamp(redis: Redis) -> Stamp | None:
         return None
 
 
-def read_publication(redis: Redis) -> tuple[Stamp, Publication] | None:
+def read_publication(redis: Redis, keys: Keys) -> tuple[Stamp, Publication] | None:
     """Read the published catalogue, as one step."""
     with redis_errors():
         content, refreshed_us, packed = _bytes(
-            redis.hmget(SNAPSHOT_KEY, ["content", "refreshed_us", "publication"])
+            redis.hmget(keys.snapshot, ["content", "refreshed_us", "publication"])
         )
     if content is None or refreshed_us is None or packed is None:
         return None

@@ -27,6 +27,7 @@ from prices.published import redis_copy
 from prices.published.redis_copy import IDENTITY, Publication, Stamp
 from prices.runtime.background import Question
 from prices.runtime.logs import log
+from prices.runtime.redis_client import Keys
 
 CHECK_SECONDS: Final = 1.0
 """How long a copy serves before its revision is asked for again."""
@@ -126,11 +127,12 @@ class SnapshotReader:
     def __init__(
         self,
         redis: Redis,
+        keys: Callable[[], Keys],
         from_database: FromDatabase,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._redis = redis
+        self._redis, self._keys = redis, keys
         self._ask_database = from_database
         self._clock, self._now = clock, now
         self._look = Question(self._see, clock)
@@ -190,18 +192,19 @@ class SnapshotReader:
             return known
 
     def _from_redis(self, known: Snapshot | None) -> Snapshot:
-        told = redis_copy.read_stamp(self._redis)
+        keys = self._keys()
+        told = redis_copy.read_stamp(self._redis, keys)
         if known is not None and told is not None:
             if told.content == known.stamp.content:
                 return known.confirmed(told) if told != known.stamp else known
             if known.stamp.is_later_than(told, self._now()):
-                redis_copy.refill(self._redis, known.stamp, known.published)
+                redis_copy.refill(self._redis, keys, known.stamp, known.published)
                 return known
-        read = redis_copy.read_publication(self._redis) if told else None
+        read = redis_copy.read_publication(self._redis, keys) if told else None
         if read is not None:
             return Snapshot(*read)
         snapshot = self._from_database(known)
-        redis_copy.refill(self._redis, snapshot.stamp, snapshot.published)
+        redis_copy.refill(self._redis, keys, snapshot.stamp, snapshot.published)
         return snapshot
 
     def _from_database(self, known: Snapshot | None) -> Snapshot:

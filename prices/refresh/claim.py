@@ -19,7 +19,6 @@ from prices.coordination.runs import Busy, Fresh, Started, Waiting, beat_run, st
 from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError, in_full
 from prices.runtime.clock import Clock
 from prices.runtime.logs import log
-from prices.runtime.redis_client import FRESH_KEY, LOCK_KEY
 from prices.services import Services
 from prices.store.database import writing
 
@@ -116,8 +115,6 @@ def claim(
     task_id: str | None,
     force: bool,
     trust_marker: bool,
-    key: str = LOCK_KEY,
-    fresh_key: str = FRESH_KEY,
 ) -> Iterator[Claim | Fresh | Held | Waiting]:
     """Give the claim for the length of the block, or say why there is none.
 
@@ -126,15 +123,15 @@ def claim(
     the block runs, never past PRICE_LOCK_TTL, and given back at its end.
     Raises DatabaseUnavailableError where the database cannot decide.
     """
-    settings, clock = services.settings, services.clock
+    settings, clock, keys = services.settings, services.clock, services.keys
     lock = Lease(
         services.redis,
-        key,
-        make_token(worker, task_id or "-", str(int(time.time()))),
+        keys.lock,
+        make_token(worker, task_id or "-", str(int(time.time())), keys.deployment),
         lease=settings.lock_lease,
     )
     taken_at = clock.monotonic()
-    refused, degraded = _take(lock, fresh_key if trust_marker and not force else None)
+    refused, degraded = _take(lock, keys.fresh if trust_marker and not force else None)
     if degraded:
         taken_at = clock.monotonic()  # the lease is the database's alone
     if isinstance(refused, Barred):

@@ -66,8 +66,8 @@ class StashedBody(msgspec.Struct, frozen=True):
 class Stash:
     """Where a run keeps the body it received. A lost body costs a fetch, never a run.
 
-    `redis` is None when it is known to be out of reach; `lifetime` is the freshness window. One that is not
-    `readable` only keeps what is put there.
+    `redis` is None when it is known to be out of reach; `key` is where it keeps a body, `lifetime` is the
+    freshness window. One that is not `readable` only keeps what is put there.
     """
 
     def __init__(
@@ -77,9 +77,11 @@ class Stash:
         source: str,
         lifetime: timedelta,
         *,
+        key: str = PAYLOAD_KEY,
         readable: bool = True,
     ) -> None:
-        self._redis, self._engine, self._source, self._lifetime = redis, engine, source, lifetime
+        self._redis, self._key = redis, key
+        self._engine, self._source, self._lifetime = engine, source, lifetime
         self._readable = readable
 
     def put(self, run_id: int, body: bytes) -> None:
@@ -127,7 +129,7 @@ class Stash:
         if self._redis is None:
             return
         try:
-            _FORGET_IN_REDIS(self._redis, (PAYLOAD_KEY,), (run_id,))
+            _FORGET_IN_REDIS(self._redis, (self._key,), (run_id,))
         except RedisUnavailableError as error:
             log.warning("The stash could not be emptied", reason=in_full(error))
 
@@ -144,7 +146,7 @@ class Stash:
         if self._redis is not None:
             lifetime = self._lifetime // timedelta(milliseconds=1)
             arguments = (stashed.run_id, msgspec.msgpack.encode(stashed), lifetime)
-            _PUT_IN_REDIS(self._redis, (PAYLOAD_KEY,), arguments)
+            _PUT_IN_REDIS(self._redis, (self._key,), arguments)
 
     def _put_in_database(self, stashed: StashedBody) -> None:
         with writing(self._engine) as connection:
@@ -157,7 +159,7 @@ class Stash:
         try:
             with redis_errors(), self._redis.pipeline() as pipeline:
                 pipeline.time()
-                pipeline.hmget(PAYLOAD_KEY, ["received_us", "stashed"])
+                pipeline.hmget(self._key, ["received_us", "stashed"])
                 (seconds, microseconds), (received_us, raw) = pipeline.execute()
             if received_us is None or raw is None:
                 return None

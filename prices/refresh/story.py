@@ -152,9 +152,9 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
 
 def _stash(services: Services, claimed: Claim, asked: _Asked) -> Stash:
     settings = services.settings
-    redis = None if claimed.degraded else services.redis
-    lifetime = fresh_for(settings.refresh_interval)
-    return Stash(redis, services.engine, settings.upstream_url, lifetime, readable=not asked.force)
+    redis, key = None if claimed.degraded else services.redis, services.keys.payload
+    lifetime, readable = fresh_for(settings.refresh_interval), not asked.force
+    return Stash(redis, services.engine, settings.upstream_url, lifetime, key=key, readable=readable)
 
 
 def _guards(services: Services, asked: _Asked) -> Guards | None:
@@ -212,9 +212,9 @@ def publish(
     """
     try:
         if state is None:
-            publish_current(services.redis, services.engine, services.settings)
+            publish_current(services)
         else:
-            publish_state(services.redis, services.engine, services.settings, state, ahead)
+            publish_state(services, state, ahead)
     except PricesError as error:
         log.warning("The catalogue could not be published", reason=in_full(error))
 

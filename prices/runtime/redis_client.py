@@ -1,5 +1,6 @@
 """Redis: the client with its time-outs, and the one table of all keys."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from redis import Redis
@@ -10,20 +11,94 @@ from redis.retry import Retry
 from prices.errors import RedisUnavailableError, let_go_of_frames
 from prices.runtime.reasons import redis_reason
 
-# The number at the end of a key is the version of what stands under it. The lock and the stash
-# keep their bare names: operators look for them, and a token or a body has no version.
+# What operators look for by its name. The number after a name is the version of what stands there.
 LOCK_KEY: Final = "cluster:price_update_lock"
 PAYLOAD_KEY: Final = "cluster:price_payload"
-FRESH_KEY: Final = "cluster:price_fresh:1"
-SNAPSHOT_KEY: Final = "cluster:price_snapshot:1"
-REFILL_KEY: Final = "cluster:price_refill:1"
-BEAT_LEADER_KEY: Final = "cluster:beat_leader:1"
-BEAT_SENT_KEY: Final = "cluster:beat_sent:1"
-ROOM_KEY: Final = "cluster:database_room:1"
-REPORT_KEY: Final = "cluster:health_report:1"
-REPORT_TURN_KEY: Final = "cluster:health_turn:1"
-HEARTBEAT_KEY: Final = "cluster:heartbeat:1:{kind}"
 DEAD_LETTERS_KEY: Final = "cluster:dead_letters:1"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The one table of all keys, for a `prefix` (PRICE_KEY_PREFIX) and a `deployment`, by its id.
+
+    What only one deployment may write and read bears its id, so that another on the same Redis finds nothing
+    of it. The lock, the stash and the signs of life are shared: their values say whose they are.
+
+    Where Redis is a cluster, the keys of a script must lie in one hash slot. A key is hashed by what stands
+    within braces alone, and the lock, which has none, by its whole name: so all lie in the lock's slot, but
+    for the stash and the dead letters, each the only key of its commands.
+    """
+
+    prefix: str = ""
+    deployment: str = ""
+
+    @property
+    def lock(self) -> str:
+        """The token of who refreshes."""
+        return f"{self.prefix}{LOCK_KEY}"
+
+    @property
+    def payload(self) -> str:
+        """The body that a run received and has not committed."""
+        return f"{self.prefix}{PAYLOAD_KEY}"
+
+    @property
+    def dead_letters(self) -> str:
+        """The latest messages that no worker could use."""
+        return f"{self.prefix}{DEAD_LETTERS_KEY}"
+
+    @property
+    def alive(self) -> str:
+        """When each worker and beat was heard of last."""
+        return self._beside_the_lock("alive:1")
+
+    def address(self, digest: str) -> str:
+        """Which deployments have their database at an address."""
+        return self._beside_the_lock(f"address:1:{digest}")
+
+    def room(self, digest: str) -> str:
+        """The mark that who refreshes waits for a connection to the database at an address."""
+        return self._beside_the_lock(f"database_room:2:{digest}")
+
+    def report(self, digest: str) -> str:
+        """The health report that web instances with their database at an address share."""
+        return self._beside_the_lock(f"health_report:2:{digest}")
+
+    def report_turn(self, digest: str) -> str:
+        """The mark of the one whose turn it is to make that report."""
+        return self._beside_the_lock(f"health_turn:2:{digest}")
+
+    @property
+    def fresh(self) -> str:
+        """The mark that the prices are fresh."""
+        return self._ours("fresh:2")
+
+    @property
+    def snapshot(self) -> str:
+        """The published catalogue."""
+        return self._ours("snapshot:2")
+
+    @property
+    def refill(self) -> str:
+        """The mark of who publishes anew what Redis has lost."""
+        return self._ours("refill:2")
+
+    @property
+    def beat_leader(self) -> str:
+        """The token of the beat that leads."""
+        return self._ours("beat_leader:2")
+
+    @property
+    def beat_sent(self) -> str:
+        """When beat last sent a message."""
+        return self._ours("beat_sent:2")
+
+    def _ours(self, name: str) -> str:
+        return self._beside_the_lock(f"{name}:{self.deployment}")
+
+    def _beside_the_lock(self, name: str) -> str:
+        return f"{self.prefix}{{{self.lock}}}:{name}"
+
 
 REDIS_SECONDS: Final = 1.0
 CLIENT_NAME: Final = "pricebeat"

@@ -3,6 +3,7 @@
 import base64
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -35,6 +36,7 @@ class Settings:
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
     broker_url: str = field(repr=False)
+    key_prefix: str
     upstream_url: str = field(repr=False)
     upstream_authorization: str | None = field(repr=False)
     refresh_interval: timedelta
@@ -72,6 +74,7 @@ class Settings:
             database_url=_database_url(env.get("DATABASE_URL", DEFAULT_DATABASE_URL)),
             redis_url=redis_url,
             broker_url=with_certificates("CELERY_BROKER_URL", env.get("CELERY_BROKER_URL", redis_url)),
+            key_prefix=_key_prefix(env),
             upstream_url=upstream_url,
             upstream_authorization=upstream_authorization,
             refresh_interval=interval,
@@ -181,6 +184,14 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")  # RFC 6761: never another machine
+
+
+def _key_prefix(env: Mapping[str, str]) -> str:
+    """Read what stands before every key; a brace in it would move our keys into other hash slots."""
+    text = env.get("PRICE_KEY_PREFIX", "").strip()
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{0,64}", text):
+        raise SettingsError("PRICE_KEY_PREFIX may hold letters, digits and _ . : - only, at most 64 of them")
+    return text
 
 
 def _number(env: Mapping[str, str], name: str, default: str, *, most: float) -> float:

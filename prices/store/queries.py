@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, or_, select, text
+from sqlalchemy import Connection, Engine, Row, bindparam, or_, select, text
 
 from prices.catalogue.differences import Hold, Newcomer
 from prices.catalogue.model import LanguageModel
 from prices.errors import SchemaBehindError
 from prices.pricing.schedule import PriceSchedule
 from prices.store.bulk import batches
-from prices.store.database import DatabaseClock
+from prices.store.database import DatabaseClock, reading
 from prices.store.tables import (
     SCHEMA_HEAD,
     catalogue,
@@ -31,6 +31,7 @@ AT_ONCE = 500
 _OPEN_HOLDS = select(price_holds.c.id).where(price_holds.c.revision_to.is_(None))
 _IS_HOLDING = or_(_OPEN_HOLDS.exists(), select(held_newcomers.c.slug).exists())
 _CATALOGUE = select(catalogue, _IS_HOLDING.label("is_holding"), DatabaseClock().label("now"))
+_DEPLOYMENT = select(catalogue.c.deployment)
 _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
 _TOMBSTONES = select(language_models.c.slug, language_models.c.id).where(
     language_models.c.removed_at.isnot(None)
@@ -100,6 +101,7 @@ class CatalogueState:
     hides_until: datetime | None
     is_holding: bool
     now: datetime
+    deployment: str
 
     def is_what(self, digest: str) -> bool:
         """Whether the catalogue is what the body of this digest says, and nothing of it is held."""
@@ -123,7 +125,15 @@ def catalogue_state(connection: Connection) -> CatalogueState:
         row.hides_until,
         bool(row.is_holding),
         row.now,
+        row.deployment,
     )
+
+
+def deployment_of(engine: Engine) -> str:
+    """Ask a database which deployment it is that of. Raises DatabaseUnavailableError or SchemaBehindError."""
+    with reading(engine) as connection:
+        told: str = connection.execute(_DEPLOYMENT).scalar_one()
+    return told
 
 
 def tombstones(connection: Connection) -> dict[str, int]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from prices.store.column_types import UtcDateTime, Utf8
 
-SCHEMA_HEAD = "20261125_06"
+SCHEMA_HEAD = "20261125_07"
 """The migration whose tables these are; a test holds it against Alembic's own head."""
 
 metadata = MetaData(
@@ -39,6 +39,8 @@ catalogue = Table(
     metadata,
     # One row, made by the migration.
     Column("id", Integer, primary_key=True, autoincrement=False),
+    # The id of the deployment, made by the migration: a random text of 16 hexadecimal digits.
+    Column("deployment", String(32), nullable=False, server_default="unknown"),
     # The run that holds the claim, or held it last: no other may commit.
     Column("fence", Integer, nullable=False),
     Column("revision", Integer, nullable=False),

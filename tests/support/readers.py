@@ -12,6 +12,7 @@ def reader_of(services: Services, clock: Callable[[], float] = time.monotonic) -
     """A reader that asks these clients."""
     return SnapshotReader(
         services.redis,
+        lambda: services.deployment.known() or services.keys,
         lambda known: make.read_database(services.engine, services.settings.markup, known),
         clock,
     )

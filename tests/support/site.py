@@ -11,6 +11,7 @@ import deploy_migrations
 from local.standin.client import Standin
 from prices.refresh.outcome import Refresh
 from prices.refresh.story import refresh_prices
+from prices.runtime.deployment import address_of, remember
 from prices.runtime.settings import Settings
 from prices.services import Services
 from web import create_app
@@ -35,6 +36,14 @@ class Site:
     def refresh(self, *, force: bool = False) -> Refresh:
         self._made.append(Services.make(Settings.from_env(self.env)))
         return refresh_prices(self._made[-1], worker="test", force=force)
+
+    def lost_database(self) -> str:
+        """Give an address at which the database was, as Redis remembers, and is no longer."""
+        url = "postgres://u:hunter2@127.0.0.1:1/db"
+        services = self._made[-1]
+        lost = Settings.from_env(self.env | {"DATABASE_URL": url})
+        remember(services.redis, services.keys, address_of(lost.database_url))
+        return url
 
     def client(self, **env: str) -> FlaskClient:
         app = create_app(Settings.from_env(self.env | env))

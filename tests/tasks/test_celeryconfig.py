@@ -112,3 +112,15 @@ def test_no_wait_for_redis_is_without_bound(config: Config) -> None:
 def test_the_broker_may_be_another_than_the_lock_and_the_results(config: Config) -> None:
     settings = config(REDIS_URL="redis://here/0", CELERY_BROKER_URL="redis://there/0")
     assert (settings["broker_url"], settings["result_backend"]) == ("redis://there/0", "redis://here/0")
+
+
+def test_a_prefix_stands_before_each_key_of_a_redis_and_before_the_queues_name_elsewhere(
+    config: Config,
+) -> None:
+    options = ("broker_transport_options", "result_backend_transport_options")
+    assert not any("global_keyprefix" in config()[name] for name in options)
+    staging = config(PRICE_KEY_PREFIX="staging:")
+    assert [staging[name]["global_keyprefix"] for name in options] == ["staging:", "staging:"]
+    assert staging["task_default_queue"] == "celery"
+    elsewhere = config(PRICE_KEY_PREFIX="staging:", CELERY_BROKER_URL="amqp://broker")
+    assert elsewhere["task_default_queue"] == "staging:celery"

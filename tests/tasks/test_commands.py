@@ -137,7 +137,7 @@ def test_status_ends_with_1_while_no_worker_and_no_beat_live(
 def test_status_ends_with_0_when_all_is_well(env: dict[str, str], run: Run, services: Services) -> None:
     refresh_prices(services, worker="test")
     for kind in ("worker", "beat"):
-        say_alive(services.redis, kind, f"{kind}@here")
+        say_alive(services.redis, services.keys, kind, f"{kind}@here")
 
     done = run(*TASKS, "status", "--json", env=env)
 

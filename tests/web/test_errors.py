@@ -65,7 +65,7 @@ def test_without_any_prices_to_be_had_it_is_a_503_that_says_no_secret(path: str,
 def test_without_the_database_only_the_past_cannot_be_asked(site: Site, redis_url: str) -> None:
     site.env["REDIS_URL"] = redis_url
     site.refresh()
-    client = site.client(DATABASE_URL="postgres://u:hunter2@127.0.0.1:1/db")
+    client = site.client(DATABASE_URL=site.lost_database())
     assert client.get("/api/v1/prices").status_code == 200
     for path in ("/api/v1/prices?revision=1", "/api/v1/changes", "/api/v1/prices/a/b/history"):
         answer = client.get(path)

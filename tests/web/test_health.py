@@ -49,7 +49,15 @@ def test_with_redis_down_an_instance_is_ready_from_the_database(site: Site) -> N
 def test_with_the_database_down_an_instance_is_ready_from_redis(site: Site, redis: RedisServer) -> None:
     site.env["REDIS_URL"] = redis.url
     site.refresh()
-    assert status(site.client(DATABASE_URL=NOWHERE), "/readyz")[0] == 200
+    assert status(site.client(DATABASE_URL=site.lost_database()), "/readyz")[0] == 200
+
+
+def test_with_a_database_that_nobody_has_seen_an_instance_does_not_serve_what_is_in_redis(
+    site: Site, redis: RedisServer
+) -> None:
+    site.env["REDIS_URL"] = redis.url
+    site.refresh()
+    assert status(site.client(DATABASE_URL=NOWHERE), "/readyz")[0] == 503
 
 
 def test_without_any_store_and_nothing_in_memory_an_instance_is_not_ready(site: Site) -> None:

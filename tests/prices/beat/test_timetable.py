@@ -12,11 +12,12 @@ from sqlalchemy import Engine, event, update
 
 import deploy_migrations
 from prices.beat.timetable import Timetable
+from prices.coordination.heartbeats import who_lives
 from prices.coordination.retries import wait_after
 from prices.coordination.runs import fail_run
 from prices.published.make import publish_current
 from prices.published.redis_copy import read_publication
-from prices.runtime.redis_client import BEAT_LEADER_KEY, BEAT_SENT_KEY, FRESH_KEY, make_redis
+from prices.runtime.redis_client import make_redis
 from prices.runtime.settings import Settings
 from prices.services import Services
 from prices.store.database import make_engine, utc_now, writing
@@ -78,7 +79,7 @@ def other(stores: Services) -> Beat:
 def forget_sent(services: Services, seconds_ago: float) -> None:
     """Let the last message have been sent so long ago."""
     at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
-    services.redis.set(BEAT_SENT_KEY, round(at.timestamp() * 1_000_000), px=600_000)
+    services.redis.set(services.keys.beat_sent, round(at.timestamp() * 1_000_000), px=600_000)
 
 
 def set_times(services: Services, **ages: timedelta) -> None:
@@ -126,7 +127,7 @@ def test_prices_that_were_never_refreshed_are_sent_for_at_once_and_once(stores: 
     for _look in range(10):
         beat.look()
     assert beat.sent == 1
-    assert stores.redis.get(BEAT_SENT_KEY) is not None
+    assert stores.redis.get(stores.keys.beat_sent) is not None
 
 
 def test_fresh_prices_are_not_sent_for(stores: Services, beat: Beat) -> None:
@@ -154,7 +155,7 @@ def test_a_message_that_could_not_be_sent_is_sent_at_the_next_look(stores: Servi
     beat.broker_is_away = True
     for _look in range(3):
         assert beat.look() <= WAIT
-    assert stores.redis.get(BEAT_SENT_KEY) is None
+    assert stores.redis.get(stores.keys.beat_sent) is None
     beat.broker_is_away = False
     beat.look()
     beat.look()
@@ -253,7 +254,7 @@ def test_of_two_beats_one_leads_and_sends(stores: Services, beat: Beat, other: B
         beat.look()
         other.look()
     assert (beat.sent, other.sent) == (1, 0)
-    assert stores.redis.get(BEAT_LEADER_KEY).startswith(b"beat-1|")
+    assert stores.redis.get(stores.keys.beat_leader).startswith(b"beat-1|")
 
 
 def test_a_leader_that_ends_lets_the_other_lead_at_once_without_sending_twice(
@@ -263,7 +264,7 @@ def test_a_leader_that_ends_lets_the_other_lead_at_once_without_sending_twice(
     other.look()
     beat.timetable.end()
     other.look()
-    assert stores.redis.get(BEAT_LEADER_KEY).startswith(b"beat-2|")
+    assert stores.redis.get(stores.keys.beat_leader).startswith(b"beat-2|")
     assert (beat.sent, other.sent) == (1, 0)
 
 
@@ -271,10 +272,10 @@ def test_a_leader_that_fell_silent_is_replaced_when_its_lease_ends(
     stores: Services, beat: Beat, other: Beat
 ) -> None:
     beat.look()
-    stores.redis.delete(BEAT_LEADER_KEY)  # as when the lease ran out
+    stores.redis.delete(stores.keys.beat_leader)  # as when the lease ran out
     other.look()
     beat.look(after=LEASE.total_seconds())
-    assert stores.redis.get(BEAT_LEADER_KEY).startswith(b"beat-2|")
+    assert stores.redis.get(stores.keys.beat_leader).startswith(b"beat-2|")
     forget_sent(stores, 2 * LEASE.total_seconds() + 1)
     beat.look()
     assert beat.sent == 1
@@ -285,40 +286,40 @@ def test_a_leader_that_fell_silent_is_replaced_when_its_lease_ends(
 def test_the_leader_keeps_its_lead_while_it_looks(stores: Services, beat: Beat) -> None:
     beat.look()
     for _look in range(3):
-        stores.redis.pexpire(BEAT_LEADER_KEY, 1000)
+        stores.redis.pexpire(stores.keys.beat_leader, 1000)
         beat.look(after=LEASE.total_seconds() / 3)
-        assert stores.redis.pttl(BEAT_LEADER_KEY) > 1000
+        assert stores.redis.pttl(stores.keys.beat_leader) > 1000
 
 
 def test_a_publication_and_its_mark_are_made_good_after_redis_lost_all(stores: Services, beat: Beat) -> None:
     fill(stores.engine, model("a/one"))
-    publish_current(stores.redis, stores.engine, stores.settings)
+    publish_current(stores)
     beat.look()
-    before = read_publication(stores.redis)
+    before = read_publication(stores.redis, stores.keys)
     stores.redis.flushall()
     beat.look()
     assert before is not None
-    assert read_publication(stores.redis) == before
-    assert stores.redis.get(FRESH_KEY) == b"1"
+    assert read_publication(stores.redis, stores.keys) == before
+    assert stores.redis.get(stores.keys.fresh) == b"1"
 
 
 def test_a_mark_that_the_database_denies_is_taken_away(stores: Services, beat: Beat) -> None:
     fill(stores.engine, model("a/one"))
-    publish_current(stores.redis, stores.engine, stores.settings)
+    publish_current(stores)
     set_times(stores, refreshed=INTERVAL + LEASE)
     beat.look()
-    assert stores.redis.get(FRESH_KEY) is None
+    assert stores.redis.get(stores.keys.fresh) is None
     assert beat.sent == 1
 
 
 def test_one_that_stands_by_repairs_and_sends_nothing(stores: Services, beat: Beat, other: Beat) -> None:
     fill(stores.engine, model("a/one"))
     beat.look()
-    stores.redis.delete("cluster:price_snapshot:1")
+    stores.redis.delete(stores.keys.snapshot)
     other.look()
-    assert read_publication(stores.redis) is None
+    assert read_publication(stores.redis, stores.keys) is None
     beat.look()
-    assert read_publication(stores.redis) is not None
+    assert read_publication(stores.redis, stores.keys) is not None
 
 
 def test_without_redis_each_beat_sends_what_is_due_once(stores: Services) -> None:
@@ -442,7 +443,7 @@ def test_a_run_that_died_or_failed_before_the_clock_was_set_back_is_sent_for_onc
 
 def test_beat_says_that_it_lives_and_that_it_ends(stores: Services, beat: Beat) -> None:
     beat.look()
-    assert stores.redis.zrange("cluster:heartbeat:1:beat", 0, -1) == [b"beat-1"]
+    assert list(who_lives(stores.redis, stores.keys).beats) == ["beat-1"]
     beat.timetable.end()
-    assert stores.redis.zrange("cluster:heartbeat:1:beat", 0, -1) == []
-    assert stores.redis.get(BEAT_LEADER_KEY) is None
+    assert who_lives(stores.redis, stores.keys).beats == {}
+    assert stores.redis.get(stores.keys.beat_leader) is None

@@ -12,7 +12,7 @@ from prices.published.make import make_publication, publish_current
 from prices.published.redis_copy import publish, read_publication
 from prices.refresh.outcome import Refresh, RefreshFailedError
 from prices.refresh.story import refresh_prices
-from prices.runtime.redis_client import FRESH_KEY, LOCK_KEY
+from prices.runtime.redis_client import LOCK_KEY
 from prices.services import Services
 from prices.store.database import make_engine, utc_now, writing
 from prices.store.tables import catalogue
@@ -31,7 +31,7 @@ def no_fetch(*_given: object) -> bytes:
 def published(stores: Services) -> Services:
     """Stores with fresh prices that are published."""
     fill(stores.engine, model("a/one"))
-    publish_current(stores.redis, stores.engine, stores.settings)
+    publish_current(stores)
     return replace(stores, fetch=no_fetch)
 
 
@@ -59,7 +59,7 @@ def test_a_skip_is_one_command_and_asks_no_database(published: Services) -> None
 
 
 def test_the_age_that_a_skip_tells_follows_from_the_mark(published: Services) -> None:
-    published.redis.pexpire(FRESH_KEY, INTERVAL * 0.9 - timedelta(hours=1))
+    published.redis.pexpire(published.keys.fresh, INTERVAL * 0.9 - timedelta(hours=1))
     assert as_a_task(published).age_seconds == pytest.approx(3600, abs=30)
 
 
@@ -84,53 +84,53 @@ def test_without_a_mark_the_database_says_that_prices_are_fresh_and_what_redis_l
 ) -> None:
     published.redis.flushall()
     assert as_a_task(published).reason == "fresh"
-    assert read_publication(published.redis) is not None
-    assert published.redis.get(FRESH_KEY) == b"1"
+    assert read_publication(published.redis, published.keys) is not None
+    assert published.redis.get(published.keys.fresh) == b"1"
 
 
 def test_a_mark_lasts_as_long_as_the_prices_are_fresh(published: Services) -> None:
-    assert published.redis.get(FRESH_KEY) == b"1"
+    assert published.redis.get(published.keys.fresh) == b"1"
     window = INTERVAL * 0.9 / timedelta(milliseconds=1)
-    assert window - 60_000 < published.redis.pttl(FRESH_KEY) <= window
+    assert window - 60_000 < published.redis.pttl(published.keys.fresh) <= window
     make_older(published, timedelta(hours=2))
-    publish_current(published.redis, published.engine, published.settings)
+    publish_current(published)
     hours = timedelta(hours=2) / timedelta(milliseconds=1)
-    assert window - hours - 60_000 < published.redis.pttl(FRESH_KEY) <= window - hours
+    assert window - hours - 60_000 < published.redis.pttl(published.keys.fresh) <= window - hours
 
 
 def test_the_mark_goes_when_the_database_says_that_prices_are_not_fresh(published: Services) -> None:
     make_older(published, INTERVAL)
-    publish_current(published.redis, published.engine, published.settings)
-    assert published.redis.get(FRESH_KEY) is None
+    publish_current(published)
+    assert published.redis.get(published.keys.fresh) is None
 
 
 def test_the_mark_goes_also_when_redis_holds_a_later_publication(published: Services) -> None:
     """The database was set back, by a backup or a replica: what Redis holds is later, and wrong."""
     fill(published.engine, model("a/two"))
-    publish_current(published.redis, published.engine, published.settings)
+    publish_current(published)
     make_older(published, INTERVAL)
     with writing(published.engine) as connection:
         connection.execute(update(catalogue).values(revision=1))
-    publish_current(published.redis, published.engine, published.settings)
-    assert published.redis.get(FRESH_KEY) is None
+    publish_current(published)
+    assert published.redis.get(published.keys.fresh) is None
 
 
 def test_a_reader_that_fills_redis_leaves_the_mark_alone(published: Services) -> None:
     made = make_publication(published.engine, published.settings.markup)
-    publish(published.redis, *made)
-    assert published.redis.get(FRESH_KEY) == b"1"
+    publish(published.redis, published.keys, *made)
+    assert published.redis.get(published.keys.fresh) == b"1"
     published.redis.flushall()
-    publish(published.redis, *made)
-    assert published.redis.get(FRESH_KEY) is None
+    publish(published.redis, published.keys, *made)
+    assert published.redis.get(published.keys.fresh) is None
 
 
 def test_a_refresh_marks_and_confirms(published: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     fetching = replace(published, fetch=lambda *_given: RECEIVED)
     make_older(published, INTERVAL)
-    publish_current(published.redis, published.engine, published.settings)
+    publish_current(published)
     monkeypatch.setattr(make, "make_publication", lambda *_: pytest.fail("made again"))
     assert as_a_task(fetching).outcome == "refreshed"
-    assert published.redis.get(FRESH_KEY) == b"1"
+    assert published.redis.get(published.keys.fresh) == b"1"
     assert as_a_task(without_database(published)).reason == "fresh"
 
 
@@ -138,7 +138,7 @@ def test_a_refresh_marks_and_confirms(published: Services, monkeypatch: pytest.M
 @pytest.mark.parametrize("value", ["x", "", b"\xff", "-1"])
 def test_a_mark_that_no_publication_wrote_is_no_mark(value: Any, published: Services) -> None:
     make_older(published, INTERVAL)
-    published.redis.set(FRESH_KEY, value, px=60_000)
+    published.redis.set(published.keys.fresh, value, px=60_000)
     fetching = replace(published, fetch=lambda *_given: RECEIVED)
     assert as_a_task(fetching).outcome == "refreshed"
 
@@ -146,7 +146,7 @@ def test_a_mark_that_no_publication_wrote_is_no_mark(value: Any, published: Serv
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_mark_without_an_end_does_not_end_all_refreshes(published: Services) -> None:
     make_older(published, INTERVAL)
-    published.redis.set(FRESH_KEY, "1")
+    published.redis.set(published.keys.fresh, "1")
     fetching = replace(published, fetch=lambda *_given: RECEIVED)
     assert as_a_task(fetching).outcome == "refreshed"
 
@@ -154,8 +154,8 @@ def test_a_mark_without_an_end_does_not_end_all_refreshes(published: Services) -
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_mark_of_another_kind_does_not_end_all_refreshes(published: Services) -> None:
     make_older(published, INTERVAL)
-    published.redis.delete(FRESH_KEY)
-    published.redis.lpush(FRESH_KEY, "x")
+    published.redis.delete(published.keys.fresh)
+    published.redis.lpush(published.keys.fresh, "x")
     fetching = replace(published, fetch=lambda *_given: RECEIVED)
     assert as_a_task(fetching).outcome == "refreshed"
 
@@ -164,9 +164,9 @@ def test_a_publication_that_is_refused_marks_nothing_as_fresh(stores: Services) 
     """Redis holds a later one than the database, whose time was moved back."""
     fill(stores.engine, model("a/one"))
     fill(stores.engine, model("a/two"))
-    publish_current(stores.redis, stores.engine, stores.settings)
+    publish_current(stores)
     with writing(stores.engine) as connection:
         earlier = utc_now(connection) - timedelta(minutes=5)
         connection.execute(update(catalogue).values(revision=1, refreshed_at=earlier))
-    publish_current(stores.redis, stores.engine, stores.settings)
-    assert stores.redis.get(FRESH_KEY) is None
+    publish_current(stores)
+    assert stores.redis.get(stores.keys.fresh) is None

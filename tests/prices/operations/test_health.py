@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from prices.coordination.heartbeats import say_alive
+from prices.coordination.heartbeats import forget, say_alive
 from prices.coordination.lease import Lease, make_token
 from prices.coordination.runs import fail_run, finish_run
 from prices.errors import DatabaseUnavailableError
 from prices.operations import health
 from prices.operations.health import HealthReporter, overall
-from prices.runtime.redis_client import BEAT_LEADER_KEY, LOCK_KEY, make_redis
+from prices.runtime.redis_client import LOCK_KEY, make_redis
 from prices.services import Services
 from prices.store.database import make_engine, utc_now, writing
 from prices.store.tables import catalogue
@@ -29,9 +29,10 @@ PARTS = ("database", "redis", "worker", "beat", "prices")
 def lively(stores: Services) -> Services:
     """A cluster in which everything is well."""
     fill(stores.engine, model("a/one"))
-    say_alive(stores.redis, "worker", "w1@host")
-    say_alive(stores.redis, "beat", "celerybeat@host")
-    Lease(stores.redis, BEAT_LEADER_KEY, make_token("celerybeat@host"), lease=timedelta(seconds=60)).take()
+    say_alive(stores.redis, stores.keys, "worker", "w1@host")
+    say_alive(stores.redis, stores.keys, "beat", "celerybeat@host")
+    leader = make_token("celerybeat@host")
+    Lease(stores.redis, stores.keys.beat_leader, leader, lease=timedelta(seconds=60)).take()
     return stores
 
 
@@ -71,7 +72,7 @@ def test_who_holds_the_lock_is_told(lively: Services) -> None:
 
 @pytest.mark.parametrize("kind", ["worker", "beat"])
 def test_without_any_worker_or_beat_the_service_is_degraded(kind: str, lively: Services) -> None:
-    lively.redis.delete(f"cluster:heartbeat:1:{kind}")
+    forget(lively.redis, lively.keys, kind, {"worker": "w1@host", "beat": "celerybeat@host"}[kind])
     told = report(lively)
     assert (told["status"], told[kind]["status"]) == ("degraded", "down")
     assert told[kind]["reason"] == f"no {kind} has been heard of lately"

@@ -11,7 +11,7 @@ from redis import Redis
 from prices.operations import health, shared_report
 from prices.operations.health import HealthReporter
 from prices.operations.shared_report import AGAIN_SECONDS, ALONE_SECONDS, KEPT_SECONDS, SharedReporter
-from prices.runtime.redis_client import REPORT_KEY, REPORT_TURN_KEY, make_redis
+from prices.runtime.redis_client import make_redis
 from prices.services import Services
 from prices.store.database import make_engine
 from tests.support.ledger import fill
@@ -28,7 +28,9 @@ class Instance:
         self.asked = 0
         self.clock = MadeClock()
         self.stores = HealthReporter(services)
-        self.reporter = SharedReporter(self, redis or services.redis, self.clock.monotonic)  # type: ignore[arg-type]
+        itself: Any = self
+        seen = replace(services, redis=redis or services.redis)
+        self.reporter = SharedReporter(itself, seen, self.clock.monotonic)
 
     def report(self) -> dict[str, Any]:
         """As HealthReporter: called by the shared reporter."""
@@ -53,7 +55,7 @@ def cut_off(filled: Services) -> Services:
 
 def pass_the_turn(services: Services) -> None:
     """Let the turn go to whoever asks next, as it does after two seconds."""
-    services.redis.delete(REPORT_TURN_KEY)
+    services.redis.delete(services.keys.report_turn(services.deployment.address))
 
 
 def test_of_many_who_ask_at_once_one_asks_the_stores(filled: Services) -> None:
@@ -79,7 +81,9 @@ def test_the_next_turn_is_anothers_and_all_are_told_of_it(filled: Services) -> N
 def test_prices_that_another_told_of_have_aged_since(filled: Services) -> None:
     one, two = Instance(filled), Instance(filled)
     first = one.told()["prices"]["age_seconds"]
-    filled.redis.pexpire(REPORT_KEY, round((KEPT_SECONDS - 3) * 1000))  # as three seconds later
+    filled.redis.pexpire(
+        filled.keys.report(filled.deployment.address), round((KEPT_SECONDS - 3) * 1000)
+    )  # as three seconds later
     assert first + 3 <= two.told()["prices"]["age_seconds"] < first + 4
 
 
@@ -87,7 +91,7 @@ def test_what_was_told_holds_while_whoever_has_the_turn_is_slow(filled: Services
     one, two = Instance(filled), Instance(filled)
     one.told()
     pass_the_turn(filled)
-    filled.redis.set(REPORT_TURN_KEY, b"", px=20_000)
+    filled.redis.set(filled.keys.report_turn(filled.deployment.address), b"", px=20_000)
     assert two.told()["status"] == "degraded"
     assert two.asked == 0
 
@@ -112,7 +116,7 @@ def test_where_nobody_can_use_the_database_each_sees_for_itself_now_and_then(
     cut_off: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_report, "POLLS", 2)
-    cut_off.redis.set(REPORT_TURN_KEY, b"", px=60_000)
+    cut_off.redis.set(cut_off.keys.report_turn(cut_off.deployment.address), b"", px=60_000)
     instances = [Instance(cut_off) for _ in range(3)]
     for _probe in range(4):
         assert {instance.told()["status"] for instance in instances} == {"unhealthy"}
@@ -134,7 +138,7 @@ def test_a_database_that_is_full_or_slow_for_one_counts_when_no_other_has_used_i
     pass_the_turn(filled)
     assert two.told()["database"]["status"] == "ok"
     assert two.asked == 1
-    filled.redis.delete(REPORT_KEY)  # as ten seconds later
+    filled.redis.delete(filled.keys.report(filled.deployment.address))  # as ten seconds later
     assert two.told()["database"] == wanting
     assert two.asked == 1
 
@@ -176,8 +180,8 @@ def test_what_is_no_report_is_not_told(
     garbage: bytes, filled: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_report, "POLLS", 2)
-    filled.redis.set(REPORT_TURN_KEY, b"", px=20_000)
-    filled.redis.set(REPORT_KEY, garbage, px=5_000)
+    filled.redis.set(filled.keys.report_turn(filled.deployment.address), b"", px=20_000)
+    filled.redis.set(filled.keys.report(filled.deployment.address), garbage, px=5_000)
     instance = Instance(filled)
     assert instance.told()["prices"]["revision"] == 1
     assert instance.asked == 1
@@ -192,7 +196,7 @@ def test_a_report_without_an_age_is_told_as_it_is(stores: Services) -> None:
 
 def test_what_is_shared_holds_no_secret(filled: Services) -> None:
     Instance(filled).told()
-    shared = msgspec.json.decode(filled.redis.get(REPORT_KEY))
+    shared = msgspec.json.decode(filled.redis.get(filled.keys.report(filled.deployment.address)))
     assert "@" not in repr(shared)
 
 

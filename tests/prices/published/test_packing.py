@@ -28,7 +28,7 @@ def test_a_body_comes_out_the_same_however_it_is_packed(size: int) -> None:
 
 
 def published(services: Services) -> Publication:
-    read = read_publication(services.redis)
+    read = read_publication(services.redis, services.keys)
     assert read
     assert read == make_publication(services.engine, services.settings.markup)
     return read[1]

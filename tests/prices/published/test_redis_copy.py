@@ -24,12 +24,13 @@ from prices.published.redis_copy import (
     read_publication,
     read_stamp,
 )
-from prices.runtime.redis_client import SNAPSHOT_KEY
+from prices.runtime.redis_client import Keys
 from prices.services import Services
 from tests.support.ledger import fill
 from tests.support.lists import model
 
 NOON = datetime(2026, 8, 6, 12, 0, 0, 123457, tzinfo=UTC)
+KEYS = Keys(deployment="test")
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 ONE = Decimal(1)
 
@@ -38,48 +39,48 @@ def made(revision: int) -> Publication:
     return Publication(revision, pack(b"models %d" % revision), pack(b"prices"))
 
 
-def revision_there(redis: Redis) -> int | None:
-    read = read_publication(redis)
+def revision_there(redis: Redis, keys: Keys = KEYS) -> int | None:
+    read = read_publication(redis, keys)
     return read and read[1].revision
 
 
 def test_what_is_published_is_read_back(redis: Redis) -> None:
-    assert (read_stamp(redis), read_publication(redis)) == (None, None)
-    assert publish(redis, Stamp("one", NOON), made(1))
-    assert read_stamp(redis) == Stamp("one", NOON)
-    assert read_publication(redis) == (Stamp("one", NOON), made(1))
+    assert (read_stamp(redis, KEYS), read_publication(redis, KEYS)) == (None, None)
+    assert publish(redis, KEYS, Stamp("one", NOON), made(1))
+    assert read_stamp(redis, KEYS) == Stamp("one", NOON)
+    assert read_publication(redis, KEYS) == (Stamp("one", NOON), made(1))
 
 
 def test_an_older_publication_never_replaces_a_later_one(redis: Redis) -> None:
-    publish(redis, Stamp("two", NOON), made(2))
-    assert not publish(redis, Stamp("one", NOON - timedelta(microseconds=1)), made(1))
-    assert not publish(redis, Stamp("none", None), made(0))
+    publish(redis, KEYS, Stamp("two", NOON), made(2))
+    assert not publish(redis, KEYS, Stamp("one", NOON - timedelta(microseconds=1)), made(1))
+    assert not publish(redis, KEYS, Stamp("none", None), made(0))
     assert revision_there(redis) == 2
-    assert publish(redis, Stamp("three", NOON + timedelta(microseconds=1)), made(3))
+    assert publish(redis, KEYS, Stamp("three", NOON + timedelta(microseconds=1)), made(3))
     assert revision_there(redis) == 3
 
 
 def test_the_empty_catalogue_is_replaced_by_the_first_prices(redis: Redis) -> None:
-    assert publish(redis, Stamp("none", None), made(0))
-    assert read_stamp(redis) == Stamp("none", None)
-    assert publish(redis, Stamp("one", NOON), made(1))
+    assert publish(redis, KEYS, Stamp("none", None), made(0))
+    assert read_stamp(redis, KEYS) == Stamp("none", None)
+    assert publish(redis, KEYS, Stamp("one", NOON), made(1))
 
 
 def test_the_same_time_in_another_content_replaces(redis: Redis) -> None:
-    publish(redis, Stamp("markup 1", NOON), made(1))
-    assert publish(redis, Stamp("markup 2", NOON), made(1))
-    assert read_stamp(redis) == Stamp("markup 2", NOON)
+    publish(redis, KEYS, Stamp("markup 1", NOON), made(1))
+    assert publish(redis, KEYS, Stamp("markup 2", NOON), made(1))
+    assert read_stamp(redis, KEYS) == Stamp("markup 2", NOON)
 
 
 def test_confirming_moves_the_time_forward_only_and_knows_another_content(redis: Redis) -> None:
-    assert not confirm(redis, Stamp("one", NOON), 1, SECOND)
-    publish(redis, Stamp("one", NOON), made(1))
-    assert confirm(redis, Stamp("one", NOON + SECOND), 1, SECOND)
-    assert read_stamp(redis) == Stamp("one", NOON + SECOND)
-    assert confirm(redis, Stamp("one", NOON), 1, SECOND)
-    assert read_stamp(redis) == Stamp("one", NOON + SECOND)
-    assert not confirm(redis, Stamp("two", NOON + 2 * SECOND), 2, SECOND)
-    assert read_stamp(redis) == Stamp("one", NOON + SECOND)
+    assert not confirm(redis, KEYS, Stamp("one", NOON), 1, SECOND)
+    publish(redis, KEYS, Stamp("one", NOON), made(1))
+    assert confirm(redis, KEYS, Stamp("one", NOON + SECOND), 1, SECOND)
+    assert read_stamp(redis, KEYS) == Stamp("one", NOON + SECOND)
+    assert confirm(redis, KEYS, Stamp("one", NOON), 1, SECOND)
+    assert read_stamp(redis, KEYS) == Stamp("one", NOON + SECOND)
+    assert not confirm(redis, KEYS, Stamp("two", NOON + 2 * SECOND), 2, SECOND)
+    assert read_stamp(redis, KEYS) == Stamp("one", NOON + SECOND)
     assert revision_there(redis) == 1
 
 
@@ -110,50 +111,50 @@ MISSING = ("refreshed_us", "content", "publication")
 
 @pytest.mark.parametrize("what", GARBAGE)
 def test_garbage_in_redis_is_no_publication_and_no_crash(what: str, redis: Redis) -> None:
-    publish(redis, Stamp("one", NOON), made(1))
-    redis.hset(SNAPSHOT_KEY, mapping=GARBAGE[what])
-    assert read_publication(redis) is None
-    read_stamp(redis)
+    publish(redis, KEYS, Stamp("one", NOON), made(1))
+    redis.hset(KEYS.snapshot, mapping=GARBAGE[what])
+    assert read_publication(redis, KEYS) is None
+    read_stamp(redis, KEYS)
 
 
 @pytest.mark.parametrize("name", MISSING)
 def test_a_publication_with_a_part_missing_is_none(name: str, redis: Redis) -> None:
-    publish(redis, Stamp("one", NOON), made(1))
-    redis.hdel(SNAPSHOT_KEY, name)
-    assert read_publication(redis) is None
+    publish(redis, KEYS, Stamp("one", NOON), made(1))
+    redis.hdel(KEYS.snapshot, name)
+    assert read_publication(redis, KEYS) is None
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("what", [*GARBAGE, *(f"without {name}" for name in MISSING)])
 def test_garbage_in_redis_is_replaced_by_the_catalogue(what: str, stores: Services) -> None:
     fill(stores.engine, model("a/one"))
-    publish_current(stores.redis, stores.engine, stores.settings)
+    publish_current(stores)
     if what in GARBAGE:
-        stores.redis.hset(SNAPSHOT_KEY, mapping={"content": "other"} | GARBAGE[what])
+        stores.redis.hset(stores.keys.snapshot, mapping={"content": "other"} | GARBAGE[what])
     else:
-        stores.redis.hdel(SNAPSHOT_KEY, what.removeprefix("without "))
+        stores.redis.hdel(stores.keys.snapshot, what.removeprefix("without "))
     fill(stores.engine, model("a/one"), model("a/two"))
-    publish_current(stores.redis, stores.engine, stores.settings)
-    assert revision_there(stores.redis) == 2
+    publish_current(stores)
+    assert revision_there(stores.redis, stores.keys) == 2
 
 
 def test_another_kind_of_key_is_an_error_of_redis_and_no_crash(redis: Redis) -> None:
-    redis.set(SNAPSHOT_KEY, "x")
+    redis.set(KEYS.snapshot, "x")
     for act in (read_stamp, read_publication):
         with pytest.raises(RedisUnavailableError):
-            act(redis)
+            act(redis, KEYS)
 
 
 def test_the_catalogue_is_published_once_and_then_only_confirmed(
     stores: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(stores.engine, model("a/one"))
-    publish_current(stores.redis, stores.engine, stores.settings)
+    publish_current(stores)
     monkeypatch.setattr(make, "make_publication", lambda *_: pytest.fail("made again"))
-    before = read_stamp(stores.redis)
+    before = read_stamp(stores.redis, stores.keys)
     fill(stores.engine, model("a/one"))
-    publish_current(stores.redis, stores.engine, stores.settings)
-    after = read_stamp(stores.redis)
+    publish_current(stores)
+    after = read_stamp(stores.redis, stores.keys)
     assert before is not None
     assert after is not None
     assert after.content == before.content
@@ -164,9 +165,9 @@ def test_what_a_paused_holder_made_is_not_published_over_the_present(stores: Ser
     fill(stores.engine, model("a/old"))
     old = make_publication(stores.engine, ONE)
     fill(stores.engine, model("a/new"))
-    publish_current(stores.redis, stores.engine, stores.settings)
-    assert not publish(stores.redis, *old)
-    assert revision_there(stores.redis) == 2
+    publish_current(stores)
+    assert not publish(stores.redis, stores.keys, *old)
+    assert revision_there(stores.redis, stores.keys) == 2
 
 
 def test_another_markup_is_another_content(stores: Services) -> None:
@@ -177,10 +178,15 @@ def test_another_markup_is_another_content(stores: Services) -> None:
 
 def test_a_catalogue_whose_clock_was_set_back_is_published_all_the_same(stores: Services) -> None:
     fill(stores.engine, model("a/one"))
-    publish(stores.redis, Stamp("from a clock ahead", datetime.now(UTC) + timedelta(days=300)), made(1))
+    publish(
+        stores.redis,
+        stores.keys,
+        Stamp("from a clock ahead", datetime.now(UTC) + timedelta(days=300)),
+        made(1),
+    )
     fill(stores.engine, model("a/one"), model("a/two"))
-    publish_current(stores.redis, stores.engine, stores.settings)
-    assert revision_there(stores.redis) == 2
+    publish_current(stores)
+    assert revision_there(stores.redis, stores.keys) == 2
 
 
 # Clocks that were wrong
@@ -188,25 +194,25 @@ def test_a_catalogue_whose_clock_was_set_back_is_published_all_the_same(stores: 
 
 def test_a_confirmation_takes_the_place_of_a_time_from_a_clock_that_was_ahead(stores: Services) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    publish(stores.redis, Stamp("same", now + timedelta(days=300)), made(1))
-    assert confirm(stores.redis, Stamp("same", now), 1, timedelta(0))
-    assert read_stamp(stores.redis) == Stamp("same", now)
+    publish(stores.redis, stores.keys, Stamp("same", now + timedelta(days=300)), made(1))
+    assert confirm(stores.redis, stores.keys, Stamp("same", now), 1, timedelta(0))
+    assert read_stamp(stores.redis, stores.keys) == Stamp("same", now)
 
 
 def test_a_copy_in_memory_from_a_clock_that_was_ahead_is_not_put_back(stores: Services) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    publish(stores.redis, Stamp("right", now), made(2))
-    redis_copy.refill(stores.redis, Stamp("ahead", now + timedelta(days=300)), made(1))
-    assert read_stamp(stores.redis) == Stamp("right", now)
+    publish(stores.redis, stores.keys, Stamp("right", now), made(2))
+    redis_copy.refill(stores.redis, stores.keys, Stamp("ahead", now + timedelta(days=300)), made(1))
+    assert read_stamp(stores.redis, stores.keys) == Stamp("right", now)
 
 
 def test_what_the_database_says_is_published_though_its_clock_is_ahead(stores: Services) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    publish(stores.redis, Stamp("before", now), made(1))
+    publish(stores.redis, stores.keys, Stamp("before", now), made(1))
     for days in (300, 299):
         stamp = Stamp(f"in {days} days", now + timedelta(days=days))
-        assert publish(stores.redis, stamp, made(2))
-        assert read_stamp(stores.redis) == stamp
+        assert publish(stores.redis, stores.keys, stamp, made(2))
+        assert read_stamp(stores.redis, stores.keys) == stamp
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,11 +23,13 @@ from prices.published.redis_copy import Stamp, read_stamp
 from prices.published.snapshot import BREAKER_SECONDS, DATABASE_SECONDS, SnapshotReader
 from prices.runtime.background import MOST_AT_ONCE
 from prices.runtime.bounds import Limits
-from prices.runtime.redis_client import SNAPSHOT_KEY, make_redis
+from prices.runtime.deployment import Deployment
+from prices.runtime.redis_client import Keys, make_redis
 from prices.runtime.settings import Settings
 from prices.services import Services
 from prices.store import postgres
 from prices.store.database import make_engine, utc_now, writing
+from prices.store.queries import deployment_of
 from prices.store.tables import catalogue
 from tests.support.commands import commands_of
 from tests.support.ledger import fill
@@ -85,7 +88,7 @@ def watched(stores: Services, monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 
 def publish(stores: Services) -> None:
-    publish_current(stores.redis, stores.engine, stores.settings)
+    publish_current(stores)
 
 
 def settle(reader: SnapshotReader) -> None:
@@ -126,10 +129,10 @@ def test_a_new_revision_is_served_within_a_second(stores: Services, watched: Wat
 def test_an_empty_redis_is_refilled_from_the_database(stores: Services, watched: Watched) -> None:
     fill(stores.engine, model("a/one"))
     assert watched.ids() == ["a/one"]
-    assert read_stamp(stores.redis) == watched.after(0).stamp
+    assert read_stamp(stores.redis, stores.keys) == watched.after(0).stamp
     stores.redis.flushall()
     assert watched.ids() == ["a/one"]
-    assert read_stamp(stores.redis) == watched.after(0).stamp
+    assert read_stamp(stores.redis, stores.keys) == watched.after(0).stamp
 
 
 def test_a_flushed_redis_is_refilled_by_one_of_many(stores: Services) -> None:
@@ -149,7 +152,7 @@ def test_a_flushed_redis_is_refilled_by_one_of_many(stores: Services) -> None:
 
     sent = commands_of(stores.redis, ask_all)
     assert sent.count("EVALSHA") == 1
-    assert read_stamp(stores.redis) == readers[0].current().stamp
+    assert read_stamp(stores.redis, stores.keys) == readers[0].current().stamp
 
 
 def test_a_flushed_redis_is_refilled_with_what_was_committed_meanwhile(
@@ -160,7 +163,7 @@ def test_a_flushed_redis_is_refilled_with_what_was_committed_meanwhile(
     stores.redis.flushall()
     fill(stores.engine, model("a/two"))
     assert watched.ids() == ["a/two"]
-    assert redis_copy.read_publication(stores.redis)[1].revision == 2  # type: ignore[index]
+    assert redis_copy.read_publication(stores.redis, stores.keys)[1].revision == 2  # type: ignore[index]
 
 
 def test_the_empty_catalogue_is_an_answer(watched: Watched) -> None:
@@ -173,14 +176,14 @@ def test_a_publication_older_than_the_copy_is_not_taken_and_is_put_right(
 ) -> None:
     fill(stores.engine, model("a/old"))
     publish(stores)
-    old = stores.redis.hgetall(SNAPSHOT_KEY)
+    old = stores.redis.hgetall(stores.keys.snapshot)
     fill(stores.engine, model("a/new"))
     publish(stores)
     assert watched.ids() == ["a/new"]
-    stores.redis.delete(SNAPSHOT_KEY)
-    stores.redis.hset(SNAPSHOT_KEY, mapping=old)  # a replica that was behind took over
+    stores.redis.delete(stores.keys.snapshot)
+    stores.redis.hset(stores.keys.snapshot, mapping=old)  # a replica that was behind took over
     assert watched.ids() == ["a/new"]
-    assert read_stamp(stores.redis) == watched.after(0).stamp
+    assert read_stamp(stores.redis, stores.keys) == watched.after(0).stamp
 
 
 def test_a_confirmation_moves_the_age_and_keeps_the_bodies(stores: Services, watched: Watched) -> None:
@@ -265,7 +268,7 @@ def test_garbage_in_redis_harms_no_reader(
     publish(stores)
     if knows:
         watched.ids()
-    stores.redis.hset(SNAPSHOT_KEY, mapping=garbage)
+    stores.redis.hset(stores.keys.snapshot, mapping=garbage)
     assert watched.ids() == ["a/one"]
 
 
@@ -350,9 +353,8 @@ def wired(wire: Freezing, migrated_postgres: str) -> Iterator[Services]:
     """Clients of a database at the end of the wire, and of a Redis that refuses."""
     url = f"postgresql+psycopg://postgres:@127.0.0.1:{wire.server.port}{urlsplit(migrated_postgres).path}"
     settings = Settings.from_env({"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"})
-    services = Services(
-        settings, make_engine(url, limits=Limits(statement=0.3)), make_redis(settings.redis_url)
-    )
+    engine, redis = make_engine(url, limits=Limits(statement=0.3)), make_redis(settings.redis_url)
+    services = Services(settings, engine, redis, Deployment(redis, "", "", partial(deployment_of, engine)))
     yield services
     services.engine.dispose()
     services.redis.close()
@@ -468,10 +470,10 @@ def test_a_snapshot_from_a_clock_that_was_ahead_is_left_and_not_put_back(
     publish(stores)
     assert watched.ids() == ["a/right"]
     assert watched.after(1).age_seconds is not None
-    right = read_stamp(stores.redis)
+    right = read_stamp(stores.redis, stores.keys)
     watched.after(10)
     settle(watched.reader)
-    assert read_stamp(stores.redis) == right
+    assert read_stamp(stores.redis, stores.keys) == right
 
 
 def test_the_same_prices_confirmed_by_a_clock_that_is_right_again_bear_its_time(
@@ -498,7 +500,7 @@ def test_an_older_word_of_the_database_does_not_replace_the_copy_in_memory(no_re
         (Stamp("one", at - timedelta(hours=1)), redis_copy.Publication(1, BODY, BODY)),
     ]
     clock = Clock()
-    reader = SnapshotReader(no_redis, lambda _known: publications.pop(0), clock)
+    reader = SnapshotReader(no_redis, Keys, lambda _known: publications.pop(0), clock)
     assert reader.current().revision == 2
     clock.now += 10
     reader.current()

@@ -14,7 +14,7 @@ from prices.coordination.runs import Fresh, finish_run
 from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError
 from prices.published.make import publish_current
 from prices.refresh.claim import Claim, Held, claim
-from prices.runtime.redis_client import FRESH_KEY, LOCK_KEY, make_redis
+from prices.runtime.redis_client import LOCK_KEY, make_redis
 from prices.services import Services
 from prices.store.database import make_engine, reading, utc_now, writing
 from prices.store.tables import refresh_runs
@@ -339,10 +339,10 @@ def test_the_mark_in_redis_is_believed_only_by_those_who_trust_it_and_are_not_fo
     force: bool, ours: Services
 ) -> None:
     fill(ours.engine, model("a/b"))
-    publish_current(ours.redis, ours.engine, ours.settings)
+    publish_current(ours)
     with writing(ours.engine) as connection:
         connection.exec_driver_sql("UPDATE catalogue SET refreshed_at = NULL")
-    assert ours.redis.exists(FRESH_KEY)
+    assert ours.redis.exists(ours.keys.fresh)
     with claiming(ours, force=force, trust_marker=True) as trusting:
         assert isinstance(trusting, Claim if force else Fresh)
     if not force:

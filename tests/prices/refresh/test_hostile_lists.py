@@ -55,5 +55,5 @@ def test_garbage_in_the_stash_does_not_stop_refreshes(services: Services, standi
     refresh_prices(services, worker="test")
     services.redis.set(PAYLOAD_KEY, b"\x83\xa6run_id\xcd\x03\xe8")
     assert refresh_prices(services, worker="test", force=True).outcome == "refreshed"
-    assert read_publication(services.redis) is not None
+    assert read_publication(services.redis, services.keys) is not None
     assert standin.requests()["received"] == 2

@@ -84,7 +84,7 @@ def test_every_body_is_history_to_the_digit_and_every_revision_stays_what_it_was
             again = pricebeat.price_list(read.prices(connection, revision), stores.settings.markup, revision)
             assert prices.encoded(IDENTITY) == again
     assert len(published) == len(captures)
-    assert read_publication(stores.redis)[1].prices == published[done.revision]  # type: ignore[index]
+    assert read_publication(stores.redis, stores.keys)[1].prices == published[done.revision]  # type: ignore[index]
 
     before = feed_of(stores)
     again = load(stores, captures, twice=True)
@@ -107,7 +107,7 @@ def test_a_replay_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, stor
 
     with pytest.raises(KeyboardInterrupt):
         load(stores, interrupted(), twice=True)
-    assert read_publication(stores.redis)[1].revision == served(stores)[0]  # type: ignore[index]
+    assert read_publication(stores.redis, stores.keys)[1].revision == served(stores)[0]  # type: ignore[index]
     done = load(stores, captures, twice=True)
     assert (done.fed, done.known) == (6, 6)
     with reading(stores.engine) as connection:

@@ -53,7 +53,15 @@ def both(redis: Redis, engine: Engine) -> Stash:
 def after(run_id: int) -> CatalogueState:
     """The catalogue's state after the commit of a run, 0 before the first."""
     return CatalogueState(
-        run_id, None, run_id or None, {}, None, None, is_holding=False, now=datetime.now(UTC)
+        run_id,
+        None,
+        run_id or None,
+        {},
+        None,
+        None,
+        is_holding=False,
+        now=datetime.now(UTC),
+        deployment="test",
     )
 
 

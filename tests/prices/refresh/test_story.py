@@ -16,7 +16,7 @@ from prices.published.redis_copy import read_publication
 from prices.refresh.commit import Committed, commit
 from prices.refresh.outcome import RefreshFailedError
 from prices.refresh.story import refresh_prices
-from prices.runtime.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY, make_redis
+from prices.runtime.redis_client import LOCK_KEY, PAYLOAD_KEY, make_redis
 from prices.runtime.settings import Settings
 from prices.services import Services
 from prices.store import queries
@@ -59,7 +59,7 @@ def test_a_first_refresh_stores_and_publishes_every_model_after_one_request(
     assert done.revision == 1
     assert done.models == done.changes == len(listed_ids(services)) > 40
     assert standin.requests()["received"] == 1
-    published = read_publication(services.redis)
+    published = read_publication(services.redis, services.keys)
     assert published is not None
     assert published[1].revision == 1
     run = last_run(services)
@@ -191,7 +191,7 @@ def test_what_is_no_price_list_fails_the_run_and_changes_nothing(
     answer: str, services: Services, standin: Standin
 ) -> None:
     refresh_prices(services, worker="test")
-    before, published = listed_ids(services), read_publication(services.redis)
+    before, published = listed_ids(services), read_publication(services.redis, services.keys)
     fault, reason = BROKEN[answer]
     standin.answer(fault)
 
@@ -203,7 +203,7 @@ def test_what_is_no_price_list_fails_the_run_and_changes_nothing(
     assert (run["outcome"], run["state"]) == ("failed", "finished")
     assert reason in str(run["reason"])
     assert listed_ids(services) == before
-    assert read_publication(services.redis) == published
+    assert read_publication(services.redis, services.keys) == published
     assert services.redis.get(LOCK_KEY) is None
     standin.clear()
     assert refresh_prices(services, worker="test", force=True).outcome == "refreshed"
@@ -379,7 +379,7 @@ def test_prices_from_a_stashed_body_are_as_old_as_the_body(
     assert standin.requests()["received"] == 1
     assert age_of_prices(services) == pytest.approx(7200, abs=60)
     left = services.settings.refresh_interval.total_seconds() * 0.9 - 7200
-    assert services.redis.pttl(FRESH_KEY) / 1000 == pytest.approx(left, abs=60)
+    assert services.redis.pttl(services.keys.fresh) / 1000 == pytest.approx(left, abs=60)
 
 
 def test_a_forced_refresh_fetches_although_a_body_is_stashed(
@@ -448,7 +448,7 @@ def test_a_worker_that_stood_still_while_it_fetched_commits_nothing_and_its_body
     run = last_run(services)
     assert (run["state"], run["outcome"]) == ("finished", "failed")
     assert listed_ids(services) == []
-    assert read_publication(services.redis) is None
+    assert read_publication(services.redis, services.keys) is None
 
     def quick(*_given: object) -> bytes:
         fetched.append("w2")
@@ -476,7 +476,7 @@ def test_a_worker_that_stood_still_after_its_commit_asks_anew_how_fresh_the_pric
     monkeypatch.setattr("prices.refresh.story.commit", committed)
     refresh_prices(replace(services, clock=clock), worker="w1")
     left = services.settings.refresh_interval.total_seconds() * 0.9 - 7200
-    assert services.redis.pttl(FRESH_KEY) / 1000 == pytest.approx(left, abs=60)
+    assert services.redis.pttl(services.keys.fresh) / 1000 == pytest.approx(left, abs=60)
 
 
 def wait_of_last_run(services: Services) -> float:

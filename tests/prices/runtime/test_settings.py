@@ -177,6 +177,7 @@ WRONG = {
     "PRICE_GUARD_FACTOR": ["1", "0.5", "1000001", "x"],
     "PRICE_GUARD_LOSS": ["0", "1.1", "x"],
     "PRICE_GUARD_GROWTH": ["0", "-1", "NaN", "1000001"],
+    "PRICE_KEY_PREFIX": ["{staging}", "stag ing", "staging\n:", "é", "x" * 65],
     "LOG_FORMAT": ["xml", "JSON"],
 }
 

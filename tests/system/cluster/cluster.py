@@ -24,7 +24,6 @@ from local.ports import HOST
 from local.procfile import read_procfile, without_shell
 from local.standin.client import Standin
 from prices.published.redis_copy import read_stamp
-from prices.runtime.redis_client import FRESH_KEY
 from prices.runtime.settings import ROOT, Settings
 from prices.services import Services
 from prices.store import queries
@@ -241,18 +240,20 @@ class Cluster:
                 update(refresh_runs).where(refresh_runs.c.finished_at > then).values(started_at=then)
             )
         with contextlib.suppress(RedisError):
-            self.services.redis.delete(FRESH_KEY)
+            self.services.redis.delete(self.services.keys.fresh)
 
     def make_stale_under_beat(self) -> None:
         """Make the prices stale where a beat runs, which may have looked before and still call them fresh."""
         self.make_stale()
         redis = self.services.redis
-        redis.set(FRESH_KEY, "0")
-        self.wait_until(lambda: redis.get(FRESH_KEY) is None, "beat has seen that the prices are stale")
+        redis.set(self.services.keys.fresh, "0")
+        self.wait_until(
+            lambda: redis.get(self.services.keys.fresh) is None, "beat has seen that the prices are stale"
+        )
 
     def published_is_current(self) -> bool:
         """Whether Redis holds what the database says."""
-        told = read_stamp(self.services.redis)
+        told = read_stamp(self.services.redis, self.services.keys)
         with reading(self.services.engine) as connection:
             state = queries.catalogue_state(connection)
         return told is not None and told.refreshed_at == state.refreshed_at

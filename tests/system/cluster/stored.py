@@ -34,14 +34,14 @@ class Stored:
                 ]
                 for table in TABLES
             }
-        published = read_publication(services.redis)
+        published = read_publication(services.redis, services.keys)
         assert published is not None
         return cls(rows, published[0].content, published[1])
 
 
 def assert_consistent(services: Services) -> None:
     """Assert that what is published is what is stored, and that the history is whole."""
-    published = read_publication(services.redis)
+    published = read_publication(services.redis, services.keys)
     assert published == make_publication(services.engine, services.settings.markup)
     with reading(services.engine) as connection:
         assert_history_is_whole(connection)

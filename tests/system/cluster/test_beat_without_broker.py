@@ -7,7 +7,7 @@ import pytest
 
 from local.ports import HOST
 from prices.coordination.heartbeats import BEAT_SECONDS
-from prices.runtime.redis_client import BEAT_LEADER_KEY, HEARTBEAT_KEY, SNAPSHOT_KEY, make_redis
+from prices.runtime.redis_client import make_redis
 from tests.system.cluster.cluster import Cluster
 from tests.system.cluster.conftest import OpenCluster, Record
 from tests.system.cluster.matrix import BEATS, FaultRow
@@ -36,7 +36,7 @@ def cluster(open_cluster: OpenCluster, broker: Proxy) -> Iterator[Cluster]:
 
 def last_heartbeat(cluster: Cluster) -> float:
     """When the one beat said that it lives, by Redis's clock."""
-    ((_name, at),) = cluster.services.redis.zrange(HEARTBEAT_KEY.format(kind="beat"), 0, -1, withscores=True)
+    ((_name, at),) = cluster.services.redis.zrange(cluster.services.keys.alive, 0, -1, withscores=True)
     return float(at)
 
 
@@ -51,12 +51,12 @@ def test_a_beat_whose_broker_is_away_does_all_else_and_sends_once_it_is_back(
     beat = cluster.start_beat()
     cluster.wait_for_log(beat, "part=schedule", 30)
     for _ in range(2):  # also after it has tried to send
-        redis.delete(SNAPSHOT_KEY)
+        redis.delete(cluster.services.keys.snapshot)
         cluster.wait_until(cluster.published_is_current, "beat publishes what Redis has lost", 4 * LEASE)
     heartbeat_at = last_heartbeat(cluster)
 
     def has_spoken_again() -> bool:
-        assert redis.get(BEAT_LEADER_KEY)
+        assert redis.get(cluster.services.keys.beat_leader)
         return last_heartbeat(cluster) > heartbeat_at
 
     cluster.wait_until(has_spoken_again, "beat leads all the time and says that it lives", 2 * BEAT_SECONDS)

@@ -1,6 +1,5 @@
 """A web process alone, on an empty database and an empty Redis."""
 
-from prices.runtime.redis_client import REFILL_KEY, REPORT_KEY, REPORT_TURN_KEY, SNAPSHOT_KEY
 from tests.system.cluster.cluster import get
 from tests.system.cluster.conftest import OpenCluster
 
@@ -19,5 +18,12 @@ def test_a_web_process_enqueues_nothing_and_fetches_nothing_when_it_starts(
 
         assert cluster.standin.requests()["received"] == 0
         assert cluster.runs() == []
-        own = {SNAPSHOT_KEY, REFILL_KEY, REPORT_KEY, REPORT_TURN_KEY}
+        keys, address = cluster.services.keys, cluster.services.deployment.address
+        own = {
+            keys.snapshot,
+            keys.refill,
+            keys.report(address),
+            keys.report_turn(address),
+            keys.address(address),
+        }
         assert {key.decode() for key in cluster.services.redis.keys("*")} <= own  # type: ignore[union-attr]

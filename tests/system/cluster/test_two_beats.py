@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from prices.coordination.lease import read_holder
-from prices.runtime.redis_client import BEAT_LEADER_KEY
 from tests.system.cluster.cluster import Cluster
 from tests.system.cluster.conftest import OpenCluster
 from tests.system.cluster.matrix import BEATS, FaultRow
@@ -35,7 +34,7 @@ def cluster(began: float, open_cluster: OpenCluster) -> Iterator[Cluster]:
 
 
 def leader_pid(cluster: Cluster) -> int | None:
-    holder = read_holder(cluster.services.redis, BEAT_LEADER_KEY)
+    holder = read_holder(cluster.services.redis, cluster.services.keys.beat_leader)
     return int(holder.name.rsplit(":", 1)[1]) if holder else None
 
 

@@ -68,6 +68,10 @@ class SimRedis:
             words += [b"PX", px if isinstance(px, int) else int(px.total_seconds() * 1000)]
         return self.ask(f"SET {key}", lambda: self._server.do(b"SET", *words) == b"OK")
 
+    def zrange(self, key: str, _first: int, last: int) -> Any:
+        """Read the first members of a sorted set."""
+        return self.ask(f"ZRANGE {key}", lambda: self._server.do(b"ZRANGE", key, last))
+
     def pipeline(self) -> "SimPipeline":
         """Ask several things at once."""
         return SimPipeline(self, self._server)

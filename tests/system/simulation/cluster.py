@@ -13,11 +13,13 @@ from prices.beat.timetable import Timetable
 from prices.errors import UpstreamError
 from prices.refresh.outcome import RefreshFailedError
 from prices.refresh.story import refresh_prices
+from prices.runtime.deployment import Deployment
 from prices.runtime.redis_client import LOCK_KEY
 from prices.runtime.settings import Settings
 from prices.services import Services
+from prices.store.queries import deployment_of
 from tests.system.simulation.client import SimRedis
-from tests.system.simulation.database import SimDatabase
+from tests.system.simulation.database import KEYS, SimDatabase
 from tests.system.simulation.process import Process, VirtualClock
 from tests.system.simulation.queue import Message, Queue
 from tests.system.simulation.redis import SimRedisServer
@@ -70,6 +72,7 @@ class Cluster:
             self.settings,
             engine,
             redis,
+            Deployment(redis, KEYS.prefix, "address", partial(deployment_of, engine)),
             VirtualClock(self.world),
             lambda _url, _key, progress: self._fetch(process, forced(), progress),
             self.world.random.random,

@@ -12,14 +12,18 @@ from functools import cache
 from typing import Any, NoReturn
 
 from alembic import command
-from sqlalchemy import StaticPool, create_engine, event
+from sqlalchemy import StaticPool, create_engine, event, update
 from sqlalchemy.exc import OperationalError
 
 from deploy_migrations import _config
+from prices.runtime.redis_client import Keys
 from prices.store.database import _begin_sqlite, writing
+from prices.store.tables import catalogue
 from tests.system.simulation.engine import ThinEngine
 from tests.system.simulation.world import World
 
+KEYS = Keys(deployment="simulated")
+"""What every world's database says which deployment it is that of: a seed decides everything else."""
 Look = Callable[[sqlite3.Connection], None]
 
 
@@ -91,6 +95,7 @@ class _Reused:
             config = _config()
             config.attributes["connection"] = opened
             command.upgrade(config, "head")
+            opened.execute(update(catalogue).values(deployment=KEYS.deployment))
         self._now: Callable[[], float] = lambda: 0.0
         self._raw.create_function("strftime", 2, lambda _form, _when: _as_text(self._now()))
         tables = [

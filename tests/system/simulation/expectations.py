@@ -3,9 +3,8 @@
 from typing import Any
 
 from prices.coordination.freshness import answer_within
-from prices.runtime.redis_client import BEAT_LEADER_KEY, BEAT_SENT_KEY, SNAPSHOT_KEY
 from tests.system.simulation.cluster import LOOK_SECONDS, Cluster
-from tests.system.simulation.database import as_seconds
+from tests.system.simulation.database import KEYS, as_seconds
 from tests.system.simulation.process import Process
 
 HEIR_SECONDS = 180.0
@@ -19,14 +18,14 @@ def expect_another_try(cluster: Cluster, process: Process) -> None:
     Unless a run that was on its way has made the prices fresh meanwhile, or a message that another beat sent
     before, of which this one could not know while Redis was away, is still waited for.
     """
-    noted = cluster.server.peek(BEAT_SENT_KEY.encode())
+    noted = cluster.server.peek(KEYS.beat_sent.encode())
     if noted and cluster.world.now - int(noted) / 1_000_000 > 1:
         return
     tries, faults, runs = cluster.tries_to_send, process.faults, _runs(cluster)
 
     def look_back() -> None:
         untouched = process.alive and process.faults == faults and _runs(cluster) == runs
-        leads = process.name in str(cluster.server.peek(BEAT_LEADER_KEY.encode()))
+        leads = process.name in str(cluster.server.peek(KEYS.beat_leader.encode()))
         refreshed_at = cluster.watch.refreshed_at
         fresh = refreshed_at is not None and cluster.world.now - refreshed_at < cluster.watch.window
         if untouched and leads and not fresh and cluster.tries_to_send == tries:
@@ -80,7 +79,7 @@ def expect_all_well(cluster: Cluster) -> None:
     _expect_history(cluster)
     if age <= 2 * LOOK_SECONDS or cluster.server.is_down:
         return
-    published = cluster.server.peek(SNAPSHOT_KEY.encode()) or {}
+    published = cluster.server.peek(KEYS.snapshot.encode()) or {}
     if abs(int(published.get(b"refreshed_us", 0)) / 1e6 - (refreshed_at or 0.0)) > 0.001:
         cluster.watch.broken("the published snapshot is not the committed catalogue")
 

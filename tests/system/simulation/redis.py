@@ -32,6 +32,7 @@ class SimRedisServer:
             b"TIME": self._time,
             b"ZADD": self._zadd,
             b"ZREMRANGEBYSCORE": self._zremrangebyscore,
+            b"ZRANGE": self._zrange,
             b"EXPIRE": self._expire,
             b"PEXPIRE": self._pexpire,
             b"TYPE": self._type,
@@ -128,6 +129,10 @@ class SimRedisServer:
     def _zadd(self, key: bytes, score: bytes, member: bytes) -> int:
         self.data[key] = (self.peek(key) or {}) | {member: float(score)}
         return 1
+
+    def _zrange(self, key: bytes, last: bytes) -> list[bytes]:
+        members = self.peek(key) or {}
+        return sorted(members, key=lambda member: (members[member], member))[: int(last) + 1]
 
     def _zremrangebyscore(self, key: bytes, _least: bytes, most: bytes) -> int:
         kept = {name: at for name, at in (self.peek(key) or {}).items() if at > float(most)}

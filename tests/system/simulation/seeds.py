@@ -14,8 +14,9 @@ from functools import cache
 
 import structlog
 
-from prices.runtime.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY
+from prices.runtime.redis_client import LOCK_KEY, PAYLOAD_KEY
 from tests.system.simulation.cluster import Cluster, sim_settings
+from tests.system.simulation.database import KEYS
 from tests.system.simulation.expectations import (
     expect_all_well,
     expect_another_try,
@@ -116,7 +117,7 @@ def _disturb(cluster: Cluster, workers: int) -> None:
         cluster.upstream_down_until = world.now + draw.choice((3.0, 50.0, 150.0))
 
     def evict() -> None:
-        key = draw.choice((LOCK_KEY, PAYLOAD_KEY, FRESH_KEY))
+        key = draw.choice((LOCK_KEY, PAYLOAD_KEY, KEYS.fresh))
         world.note(f"{key} is evicted")
         server.evict(key.encode())
 

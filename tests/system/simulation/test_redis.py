@@ -11,8 +11,9 @@ from prices.coordination.lease import Barred, Holder, Lease, read_holder
 from prices.published.packing import pack
 from prices.published.redis_copy import Publication, Stamp, confirm, publish
 from prices.refresh import stash
-from prices.runtime.redis_client import FRESH_KEY, LOCK_KEY, PAYLOAD_KEY, make_redis
+from prices.runtime.redis_client import LOCK_KEY, PAYLOAD_KEY, make_redis
 from tests.system.simulation.client import SimRedis
+from tests.system.simulation.database import KEYS
 from tests.system.simulation.lua import sha_of
 from tests.system.simulation.process import Process
 from tests.system.simulation.redis import SimRedisServer
@@ -36,13 +37,17 @@ def live(redis: Any) -> list[Any]:
         mine.renew(),
         read_holder(redis, LOCK_KEY),
     ]
-    told += [confirm(redis, later, 3, MINUTE), publish(redis, later, bodies, MINUTE)]
-    told += [publish(redis, earlier, bodies, MINUTE), confirm(redis, later, 3, MINUTE), redis.get(FRESH_KEY)]
-    told += [mine.release(), mine.release(), mine.take(unless=FRESH_KEY), other.renew(), mine.renew()]
+    told += [confirm(redis, KEYS, later, 3, MINUTE), publish(redis, KEYS, later, bodies, MINUTE)]
     told += [
-        say_alive(redis, "beat", "one"),
-        redis.set(FRESH_KEY, b"1", px=MINUTE),
-        redis.get(FRESH_KEY),
+        publish(redis, KEYS, earlier, bodies, MINUTE),
+        confirm(redis, KEYS, later, 3, MINUTE),
+        redis.get(KEYS.fresh),
+    ]
+    told += [mine.release(), mine.release(), mine.take(unless=KEYS.fresh), other.renew(), mine.renew()]
+    told += [
+        say_alive(redis, KEYS, "beat", "one"),
+        redis.set(KEYS.fresh, b"1", px=MINUTE),
+        redis.get(KEYS.fresh),
     ]
     for run in (7, 6, 8):
         told += [stash._PUT_IN_REDIS(redis, (PAYLOAD_KEY,), (run, b"body %d" % run, 60_000)), stashed(redis)]

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 from greenlet import getcurrent, greenlet
 
 from prices.coordination.freshness import fresh_for
-from prices.runtime.redis_client import LOCK_KEY, PAYLOAD_KEY, SNAPSHOT_KEY
+from prices.runtime.redis_client import LOCK_KEY, PAYLOAD_KEY
 from prices.runtime.settings import Settings
-from tests.system.simulation.database import as_seconds
+from tests.system.simulation.database import KEYS, as_seconds
 from tests.system.simulation.process import Process
 from tests.system.simulation.receipts import Receipt, Receipts, digest_of
 from tests.system.simulation.redis import EVICTED
@@ -132,7 +132,7 @@ class Watch:
                 self._receipts.kept_in_redis(self._world.now, getcurrent())
             else:
                 self._receipts.lost_by_redis()
-        elif key == SNAPSHOT_KEY.encode() and before and after:
+        elif key == KEYS.snapshot.encode() and before and after:
             older, newer = (int(told.get(b"refreshed_us", 0)) for told in (before, after))
             if newer < older:
                 self.broken("an older publication replaced a later one")

@@ -13,7 +13,7 @@ from local.guardian import Guardian
 from local.ports import HOST
 from local.redis_server import RedisServer
 from prices.coordination.lease import read_holder
-from prices.runtime.redis_client import FRESH_KEY, LOCK_KEY, make_redis
+from prices.runtime.redis_client import LOCK_KEY, make_redis
 from tests.support.ports import free_port
 from tests.system.cluster.cluster import Cluster, outcome, send
 from tests.system.cluster.conftest import ON_SQLITE, Record
@@ -79,7 +79,9 @@ def test_after_a_failover_to_a_replica_without_the_lock_nobody_else_begins(
 ) -> None:
     with replica_of(cluster, guardian, tmp_path) as replica:
         trial = Trial(cluster)
-        cluster.wait_until(lambda: replica.redis.get(FRESH_KEY) is None, "the replica knows what is due")
+        cluster.wait_until(
+            lambda: replica.redis.get(replica.keys.fresh) is None, "the replica knows what is due"
+        )
         replica.stream.hang()  # what is written from now on, the replica never sees
         send(app)
         cluster.standin.wait_for(held=1, timeout=20)

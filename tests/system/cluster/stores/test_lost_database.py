@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from celery import Celery
 
-from prices.runtime.redis_client import FRESH_KEY
 from tests.system.cluster.cluster import Cluster, get, send
 from tests.system.cluster.conftest import ON_POSTGRESQL, Record
 from tests.system.cluster.nodes import HttpNode
@@ -46,10 +45,10 @@ def test_connections_that_are_lost_are_given_up_by_everyone_and_replaced(
 
     trial.wait_until_recovered(60)
     trial.assert_refreshed(failed=range(3))
-    redis = cluster.services.redis
-    redis.set(FRESH_KEY, "0")
+    redis, mark = cluster.services.redis, cluster.services.keys.fresh
+    redis.set(mark, "0")
     cluster.make_stale()
-    redis.set(FRESH_KEY, "0")
-    cluster.wait_until(lambda: redis.get(FRESH_KEY) is None, "beat looks at the database", LOST_SECONDS)
+    redis.set(mark, "0")
+    cluster.wait_until(lambda: redis.get(mark) is None, "beat looks at the database", LOST_SECONDS)
     happens = "who waits gives up after 12 s, a question about the past after 5 s; all connect anew"
     record(trial.row("Database", "is lost after it took a query", engine_name, happens))
