@@ -22,8 +22,8 @@ from prices.store.database import reading
 CHECK_SECONDS: Final = 1.0
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 PARTS: Final = ("database", "redis", "worker", "beat", "prices")
-OK, DOWN, FULL = "ok", "down", "full"
-"""How a part is; `full` is a database that is well and allows no more connections."""
+OK, DOWN, FULL, SLOW = "ok", "down", "full", "slow"
+"""How a part is; `full` is a database that allows no more connections, `slow` one that answers late."""
 
 
 class HealthReporter:

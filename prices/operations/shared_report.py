@@ -2,6 +2,7 @@
 
 So the load of probes does not grow with the instances. Only good news of the database is shared: an instance
 that is refused speaks for itself, and where nobody could use it for a while, each sees for itself, seldom.
+One late answer may only mean that this machine is busy, so it makes no instance unhealthy.
 """
 
 import random
@@ -13,14 +14,14 @@ from typing import Any, Final
 import msgspec
 
 from prices.errors import RedisUnavailableError
-from prices.operations.health import FULL, OK, PARTS, HealthReporter
+from prices.operations.health import DEGRADED, FULL, OK, PARTS, SLOW, HealthReporter
 from prices.runtime.redis_client import Keys, redis_errors
 from prices.services import Services
 
 TURN_SECONDS: Final = 2.0
 """How often one instance of all asks."""
 KEPT_SECONDS: Final = 10.0
-"""How long what it found is told when nobody finds anything newer."""
+"""How long what it found is told when nobody finds anything newer; how long late answers mean `slow`."""
 POLL_SECONDS: Final = 0.05
 POLLS: Final = 20
 """How often an instance that knows nothing yet looks whether another has found something."""
@@ -42,6 +43,7 @@ class SharedReporter:
         self._report_key, self._turn_key = keys.report(address), keys.report_turn(address)
         self._clock = clock
         self._own: dict[str, Any] | None = None
+        self._late_since: float | None = None
         self._asks_from = 0.0
 
     def report(self) -> dict[str, Any]:
@@ -54,10 +56,23 @@ class SharedReporter:
             return found
         if self._own is None or is_our_turn or self._clock() >= self._asks_from:
             self._own = self._ask()
-        return self._own if found is None or not _proves_nothing(self._own) else found
+        if found is not None and _proves_nothing(self._own):
+            return found
+        return self._patient(self._own)
+
+    def _patient(self, own: dict[str, Any]) -> dict[str, Any]:
+        """Call a database slow, and the service degraded, until all its answers were late for long enough."""
+        if self._late_since is None or self._clock() - self._late_since >= KEPT_SECONDS:
+            return own
+        return own | {"status": DEGRADED, "database": own["database"] | {"status": SLOW}}
 
     def _ask(self) -> dict[str, Any]:
+        began = self._clock()
         own = self._reporter.report()
+        if not own["database"].get("late"):
+            self._late_since = None
+        elif self._late_since is None:
+            self._late_since = began
         seldom = AGAIN_SECONDS if _is_in_trouble(own) else ALONE_SECONDS
         self._asks_from = self._clock() + random.uniform(*seldom)
         if own["database"]["status"] == OK:

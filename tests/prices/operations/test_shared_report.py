@@ -127,10 +127,15 @@ def test_where_nobody_can_use_the_database_each_sees_for_itself_now_and_then(
     assert [instance.asked for instance in instances] == [2, 2, 2]
 
 
-@pytest.mark.parametrize("wanting", [{"status": "full"}, {"status": "down", "late": True}], ids=str)
+LATE = {"status": "down", "reason": "no answer within 1 s", "late": True}
+
+
+@pytest.mark.parametrize(
+    ("wanting", "status"), [({"status": "full"}, "full"), (LATE, "slow")], ids=["full", "late"]
+)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_database_that_is_full_or_slow_for_one_counts_when_no_other_has_used_it(
-    wanting: dict[str, Any], filled: Services, monkeypatch: pytest.MonkeyPatch
+    wanting: dict[str, Any], status: str, filled: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = Instance(filled), Instance(filled)
     one.told()
@@ -139,8 +144,30 @@ def test_a_database_that_is_full_or_slow_for_one_counts_when_no_other_has_used_i
     assert two.told()["database"]["status"] == "ok"
     assert two.asked == 1
     filled.redis.delete(filled.keys.report(filled.deployment.address))  # as ten seconds later
-    assert two.told()["database"] == wanting
+    told = two.told()
+    assert (told["status"], told["database"]) == ("degraded", wanting | {"status": status})
     assert two.asked == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_late_answers_make_an_instance_unhealthy_once_there_were_no_others_for_long(
+    filled: Services, no_redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = Instance(replace(filled, redis=no_redis))
+
+    def told_after(seconds: float) -> tuple[str, str]:
+        instance.clock.stand_still(seconds)
+        told = instance.told()
+        return told["status"], told["database"]["status"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(health, "check_database", lambda *_given: dict(LATE))
+        assert told_after(0) == ("degraded", "slow")
+        assert told_after(KEPT_SECONDS - 0.1) == ("degraded", "slow")
+        assert told_after(0.1) == ("unhealthy", "down")
+    assert told_after(ALONE_SECONDS[1]) == ("degraded", "ok")
+    monkeypatch.setattr(health, "check_database", lambda *_given: dict(LATE))
+    assert told_after(ALONE_SECONDS[1]) == ("degraded", "slow")
 
 
 def test_without_redis_each_asks_the_database_seldom(filled: Services, no_redis: Redis) -> None:
