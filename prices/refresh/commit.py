@@ -78,7 +78,10 @@ def commit(
         if diff.doubt:
             log.warning("New models are held until upstream lists them again", reason=diff.doubt)
         counts = Counts(revision, len(listed.models), diff.changes, still_held, len(listed.skipped))
-        skipped = msgspec.json.encode([str(row) for row in listed.skipped[:MAX_NAMED_ROWS]]).decode()
+        left_out = [str(row) for row in listed.skipped[:MAX_NAMED_ROWS]]
+        if listed.dropped.count:
+            left_out.append(f"fields dropped as too large or unreadable: {listed.dropped.count}")
+        skipped = msgspec.json.encode(left_out).decode()
         told = {
             "revision": revision,
             "envelope": msgspec.json.encode(listed.envelope).decode(),

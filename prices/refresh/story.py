@@ -200,6 +200,8 @@ def _parse(body: bytes, shelf: Shelf, run_id: int) -> OpenRouterList:
         raise
     for row in listed.skipped[:MAX_NAMED_ROWS]:
         log.warning("A row of upstream's list was skipped", row=str(row))
+    if count := listed.dropped.count:
+        log.warning("Fields of upstream's list were dropped", count=count, fields=listed.dropped.named)
     return listed
 
 

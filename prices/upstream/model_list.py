@@ -2,10 +2,10 @@
 
 The list is an envelope `{"data": [model, ...], ...}`:
 https://openrouter.ai/docs/api-reference/models/get-models. Each model's JSON is kept as it came, so
-that fields we do not know are passed on.
+that fields we do not know are passed on, within bounds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,9 @@ import msgspec
 
 from prices.errors import PriceError, UpstreamError, one_line
 from prices.pricing.schedule import PriceSchedule
-from prices.upstream.pages import id_of, without_half_characters
+from prices.upstream.json_text import MAX_DEPTH, UNREADABLE, is_readable, read_fields
+from prices.upstream.pages import id_of
+from prices.upstream.passed_on import MAX_ENVELOPE_BYTES, MAX_ROW_BYTES, DroppedFields
 
 MAX_ID = 255
 MAX_MODELS = 100_000
@@ -23,7 +25,7 @@ MAX_VALUES = 4_000_000
 
 
 class OpenRouterModel(msgspec.Struct, frozen=True, gc=False):
-    """One entry of upstream's list: its id, its price, and its JSON exactly as it came."""
+    """One entry of upstream's list: its id, its price, and its JSON as it came, without what was dropped."""
 
     id: str
     schedule: PriceSchedule
@@ -48,6 +50,7 @@ class OpenRouterList:
 
     rows: tuple[OpenRouterModel | SkippedRow, ...]
     envelope: dict[str, Any]
+    dropped: DroppedFields = field(default_factory=DroppedFields)
 
     @property
     def models(self) -> list[OpenRouterModel]:
@@ -65,17 +68,18 @@ class _Row(msgspec.Struct):
     pricing: msgspec.Raw
 
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
+_TELL_OF_MORE = ("links", "total_count")
 
 
 _decode_row = msgspec.json.Decoder(_Row).decode
 _decode_pricing = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
-_decode_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def parse(body: bytes) -> OpenRouterList:
     """Read upstream's body row by row. A bad row is skipped and named; a broken envelope is refused.
+
+    A field that we do not need, and that is too large or that a reader could not read, is dropped and named.
 
     Raises UpstreamError where the body is no JSON, has no `data`, is one page of several, is empty, has no
     usable row, or more than a process should hold.
@@ -83,22 +87,24 @@ def parse(body: bytes) -> OpenRouterList:
     if len(body) > MAX_VALUES and body.count(b",") > MAX_VALUES:
         raise UpstreamError(f"upstream's body has more than {MAX_VALUES:,} values")
     try:
-        fields = _decode_envelope(without_half_characters(body))
+        fields = read_fields(body)
         data = fields.pop("data", None)
         items = _decode_items(data) if data is not None else None
-        envelope = {name: msgspec.json.decode(raw) for name, raw in fields.items()}
-    except _UNREADABLE as error:
+        partial = {name: msgspec.json.decode(fields[name]) for name in _TELL_OF_MORE if name in fields}
+    except UNREADABLE as error:
         raise UpstreamError(f"upstream's body is no price list: {one_line(error)}") from error
     if items is None:
         raise UpstreamError("upstream's body has no `data`")
     if len(items) > MAX_MODELS:
         raise UpstreamError(f"upstream's list has more than {MAX_MODELS:,} models")
-    _refuse_partial(envelope, len(items))
-    seen: set[str] = set()
-    rows = tuple(_parse_row(position, item, seen) for position, item in enumerate(items))
+    _refuse_partial(partial, len(items))
+    dropped, seen = DroppedFields(), set[str]()
+    passed_on = dropped.passed_on("envelope", fields, MAX_ENVELOPE_BYTES)
+    envelope = {name: msgspec.json.decode(raw) for name, raw in passed_on.items()}
+    rows = tuple(_parse_row(position, item, seen, dropped) for position, item in enumerate(items))
     if not rows:
         raise UpstreamError("upstream's list is empty")
-    listed = OpenRouterList(rows, envelope)
+    listed = OpenRouterList(rows, envelope, dropped)
     if not listed.models:
         raise UpstreamError(f"upstream's list has no usable row; the first: {listed.skipped[0]}")
     return listed
@@ -110,26 +116,49 @@ def _refuse_partial(envelope: dict[str, Any], count: int) -> None:
     if isinstance(links, dict) and links.get("next"):
         raise UpstreamError("upstream sent one page of several")
     if isinstance(total, int) and total > count:
-        raise UpstreamError(f"upstream sent {count} of {total} models")
+        raise UpstreamError(f"upstream sent {count} of {str(total)[:20]} models")
 
 
-def _parse_row(position: int, item: msgspec.Raw, seen: set[str]) -> OpenRouterModel | SkippedRow:
+def _parse_row(
+    position: int, item: msgspec.Raw, seen: set[str], dropped: DroppedFields
+) -> OpenRouterModel | SkippedRow:
     document = bytes(item)
     try:
         row = _decode_row(document)
-        msgspec.json.decode(document)  # the fields that _Row passes over unread, too
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return SkippedRow(position, _id_of(document), one_line(error))
     if not 0 < len(row.id) <= MAX_ID or not row.id.isprintable() or " " in row.id:
         return SkippedRow(position, None, "the id cannot be used")
     if row.id in seen:
         return SkippedRow(position, row.id, "the id stands further up already")
     try:
-        schedule = _read_pricing(bytes(row.pricing))
-    except PriceError as error:
+        schedule = _schedule_of(row)
+        if len(document) > MAX_ROW_BYTES or not is_readable(document, MAX_DEPTH + 1):
+            document = _bounded(document, f"row {position} ({row.id})", dropped)
+    except (PriceError, *UNREADABLE) as error:
         return SkippedRow(position, row.id, one_line(error))
     seen.add(row.id)
     return OpenRouterModel(row.id, schedule, document)
+
+
+def _schedule_of(row: _Row) -> PriceSchedule:
+    pricing = bytes(row.pricing)
+    if len(pricing) > MAX_ROW_BYTES:
+        raise PriceError(f"pricing: {len(pricing):,} bytes are more than {MAX_ROW_BYTES:,}")
+    schedule = _read_pricing(pricing)
+    if not is_readable(pricing):
+        raise PriceError("pricing: a part of it cannot be read, or nests too deep")
+    return schedule
+
+
+def _bounded(document: bytes, owner: str, dropped: DroppedFields) -> bytes:
+    """Give a row without the fields that are not passed on, and without what only filled it."""
+    fields = read_fields(document)
+    others = {name: raw for name, raw in fields.items() if name not in _Row.__struct_fields__}
+    kept = dropped.passed_on(owner, others, MAX_ROW_BYTES)
+    return msgspec.json.encode(
+        {name: raw for name, raw in fields.items() if name in kept or name not in others}
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -137,7 +166,7 @@ def _read_pricing(pricing: bytes) -> PriceSchedule:
     """Read a model's `pricing`; from one list to the next most are the same bytes."""
     try:
         told = _decode_pricing(pricing)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise PriceError(f"pricing: {one_line(error)}") from None
     return PriceSchedule.parse(told)
 

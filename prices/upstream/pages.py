@@ -11,18 +11,12 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from prices.errors import UpstreamError, one_line
+from prices.upstream.json_text import UNREADABLE, read_fields
 
 MAX_PAGES = 200
 """As many as 100,000 models take at upstream's default of 500 a page."""
 
-_HAS_HALVES = re.compile(rb"\\u[dD][89a-fA-F]").search
 _HAS_LINK = re.compile(rb'"next"\s*:\s*"').search
-# JSON may carry half a surrogate pair (JavaScript cuts texts so), which msgspec refuses for the whole body.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u[dD][c-fC-F][0-9a-fA-F]{2}|(.))",
-    re.DOTALL,
-)
-_decode_page = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_links = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -57,10 +51,10 @@ class Pages:
             if not _HAS_LINK(body):
                 return None
         try:
-            envelope = _decode_page(without_half_characters(body))
+            envelope = read_fields(body)
             rows = _decode_rows(envelope.pop("data", msgspec.Raw(b"null")))
             link = _decode_links(envelope.get("links", msgspec.Raw(b"{}"))).get("next")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             if len(self._addresses) == 1:
                 return None
             raise UpstreamError(f"page {len(self._addresses)} is no price list: {one_line(error)}") from error
@@ -114,15 +108,8 @@ def id_of(row: msgspec.Raw | bytes) -> str | None:
     """Give the id of a row, None where it has none that can be read."""
     try:
         return _decode_named(row).id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
-
-
-def without_half_characters(body: bytes) -> bytes:
-    """Put the replacement character in the place of each half of a surrogate pair."""
-    if not _HAS_HALVES(body):
-        return body
-    return _ESCAPE.sub(lambda found: found[0] if found[1] or found[2] else rb"\ufffd", body)
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None, str | None]:
