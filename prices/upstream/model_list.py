@@ -145,15 +145,14 @@ def _schedule_of(row: _Row) -> PriceSchedule:
     pricing = bytes(row.pricing)
     if len(pricing) > MAX_ROW_BYTES:
         raise PriceError(f"pricing: {len(pricing):,} bytes are more than {MAX_ROW_BYTES:,}")
-    schedule = _read_pricing(pricing)
-    if not is_readable(pricing):
-        raise PriceError("pricing: a part of it cannot be read, or nests too deep")
-    return schedule
+    return _read_pricing(pricing)
 
 
 def _bounded(document: bytes, owner: str, dropped: DroppedFields) -> bytes:
     """Give a row without the fields that are not passed on, and without what only filled it."""
     fields = read_fields(document)
+    if not is_readable(fields["pricing"]):
+        raise PriceError("pricing: a part of it cannot be read, or nests too deep")
     others = {name: raw for name, raw in fields.items() if name not in _Row.__struct_fields__}
     kept = dropped.passed_on(owner, others, MAX_ROW_BYTES)
     return msgspec.json.encode(
