@@ -19,7 +19,8 @@ from prices.store.queries import CatalogueState, catalogue_state, documents, req
 def stamp(state: CatalogueState, markup: Decimal) -> Stamp:
     """Name the content that a catalogue's state stands for."""
     parts = f"{state.revision}|{state.body_digest}|{markup}|{BODIES_VERSION}"
-    return Stamp(hashlib.sha256(parts.encode()).hexdigest()[:16], state.refreshed_at)
+    content = hashlib.sha256(parts.encode()).hexdigest()[:16]
+    return Stamp(content, state.refreshed_at, state.refreshed_run_id or 0)
 
 
 def make_publication(

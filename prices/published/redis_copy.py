@@ -34,27 +34,35 @@ end
 _AHEAD: Final = f"""
 local ahead = (redis.call('TIME')[1] + {int(AHEAD.total_seconds())}) * 1000000
 """
+# Whether one run came before another, 0 being unknown. Where the times say the opposite, the database's clock
+# was set back between the two.
+_CAME_BEFORE: Final = """
+local run_there = tonumber(redis.call('HGET', KEYS[1], 'run') or '') or 0
+local function came_before(run, other) return run > 0 and run < other end
+"""
 # A publication never replaces a later one: a holder that was paused wakes up with an old one. A time well
-# ahead of Redis's clock is no later publication but a clock that was wrong: any other replaces it, and a copy
-# in memory that bears one (ARGV[6] is 1) is not put back.
-_PUBLISH: Final = LuaScript(f"""{_MARK}{_AHEAD}
-local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
-local stale = there and there <= ahead and there > tonumber(ARGV[1])
-if stale or ARGV[6] == '1' and tonumber(ARGV[1]) > ahead then
+# ahead of Redis's clock is no later publication but a clock that was wrong: any other replaces it. So does
+# that of a later run. A copy in memory (ARGV[6] is 1) that bears such a time is not put back.
+_PUBLISH: Final = LuaScript(f"""{_MARK}{_AHEAD}{_CAME_BEFORE}
+local there, at, run = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or ''), ARGV[1] + 0, ARGV[7] + 0
+local stale = there and there <= ahead and there > at and not came_before(run_there, run)
+if stale or ARGV[6] == '1' and (at > ahead or came_before(run, run_there)) then
   mark(ARGV[3] == '' and '' or '0', ARGV[4])
   return 0
 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1], 'content', ARGV[2], 'publication', ARGV[5])
+redis.call('HSET', KEYS[1],
+  'refreshed_us', ARGV[1], 'run', ARGV[7], 'content', ARGV[2], 'publication', ARGV[5])
 mark(ARGV[3], ARGV[4])
 return 1
 """)
 # The same content, confirmed later: only the time moves.
-_CONFIRM: Final = LuaScript(f"""{_MARK}{_AHEAD}
+_CONFIRM: Final = LuaScript(f"""{_MARK}{_AHEAD}{_CAME_BEFORE}
 if redis.call('HGET', KEYS[1], 'content') ~= ARGV[2] then return 0 end
 local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
-if not there or there < tonumber(ARGV[1]) or there > ahead then
-  redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1])
+local is_news = not there or there < tonumber(ARGV[1]) or there > ahead
+if is_news or came_before(run_there, tonumber(ARGV[5])) then
+  redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1], 'run', ARGV[5])
 end
 mark(ARGV[3], ARGV[4])
 return 1
@@ -107,20 +115,30 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """Which content is published, and when it was last confirmed (UTC; None before the first refresh)."""
+    """Which content is published, and when it was last confirmed (UTC; None before the first refresh).
+
+    `run` is the number of the run that confirmed it, 0 where that is unknown.
+    """
 
     content: str
     refreshed_at: datetime | None
+    run: int = 0
 
     def is_later_than(self, other: "Stamp", now: datetime) -> bool:
-        """Whether this was confirmed after the other one, unless its time is well ahead of now."""
+        """Whether this was confirmed after the other one, by its time and by its run.
+
+        A time well ahead of `now` is not later. Neither is that of an earlier run: the database's clock was
+        set back between the two runs.
+        """
         at, before = self.refreshed_at, other.refreshed_at
-        return at is not None and at - now <= AHEAD and (before is None or at > before)
+        if at is None or at - now > AHEAD or 0 < self.run < other.run:
+            return False
+        return before is None or at > before
 
 
 def confirm(redis: Redis, keys: Keys, stamp: Stamp, revision: int, fresh: timedelta) -> bool:
     """Tell Redis that its content was confirmed, and is fresh so long; False when it holds another."""
-    arguments = (_microseconds(stamp), stamp.content, _milliseconds(fresh), revision)
+    arguments = (_microseconds(stamp), stamp.content, _milliseconds(fresh), revision, stamp.run)
     return bool(_CONFIRM(redis, (keys.snapshot, keys.fresh), arguments))
 
 
@@ -136,12 +154,13 @@ def publish(
     """Put a publication in the place of an older one, in one step; False when a later one is there.
 
     `fresh` is how long the prices still need no refresh, None where the caller does not know. One that is
-    `from_memory`, and was not just read from the database, must not bear a time well ahead.
+    `from_memory`, and was not just read from the database, must bear neither a time well ahead nor an earlier
+    run than the one that is there.
     """
     packed = msgspec.msgpack.encode(publication)
     fresh_ms = "" if fresh is None else _milliseconds(fresh)
     content = (stamp.content, fresh_ms, publication.revision, packed)
-    arguments = (_microseconds(stamp), *content, int(from_memory))
+    arguments = (_microseconds(stamp), *content, int(from_memory), stamp.run)
     return bool(_PUBLISH(redis, (keys.snapshot, keys.fresh), arguments))
 
 
@@ -156,9 +175,9 @@ def refill(redis: Redis, keys: Keys, stamp: Stamp, publication: Publication) -> 
 def read_stamp(redis: Redis, keys: Keys) -> Stamp | None:
     """Ask Redis which content it holds."""
     with redis_errors():
-        content, refreshed_us = _bytes(redis.hmget(keys.snapshot, ["content", "refreshed_us"]))
+        content, refreshed_us, run = _bytes(redis.hmget(keys.snapshot, ["content", "refreshed_us", "run"]))
     try:
-        return None if content is None or refreshed_us is None else _stamp(content, refreshed_us)
+        return None if content is None or refreshed_us is None else _stamp(content, refreshed_us, run)
     except (ValueError, OverflowError, OSError) as error:
         log.warning("What Redis holds is no publication", reason=in_full(error))
         return None
@@ -167,13 +186,13 @@ def read_stamp(redis: Redis, keys: Keys) -> Stamp | None:
 def read_publication(redis: Redis, keys: Keys) -> tuple[Stamp, Publication] | None:
     """Read the published catalogue, as one step."""
     with redis_errors():
-        content, refreshed_us, packed = _bytes(
-            redis.hmget(keys.snapshot, ["content", "refreshed_us", "publication"])
+        content, refreshed_us, run, packed = _bytes(
+            redis.hmget(keys.snapshot, ["content", "refreshed_us", "run", "publication"])
         )
     if content is None or refreshed_us is None or packed is None:
         return None
     try:
-        return _stamp(content, refreshed_us), msgspec.msgpack.decode(packed, type=Publication)
+        return _stamp(content, refreshed_us, run), msgspec.msgpack.decode(packed, type=Publication)
     except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
         log.warning("What Redis holds is no publication", reason=in_full(error))
         return None
@@ -192,7 +211,7 @@ def _microseconds(stamp: Stamp) -> int:
     return 0 if stamp.refreshed_at is None else round(stamp.refreshed_at.timestamp() * 1_000_000)
 
 
-def _stamp(content: bytes, refreshed_us: bytes) -> Stamp:
+def _stamp(content: bytes, refreshed_us: bytes, run: bytes | None) -> Stamp:
     microseconds = int(refreshed_us)
     at = datetime.fromtimestamp(microseconds / 1_000_000, UTC) if microseconds else None
-    return Stamp(content.decode(), at)
+    return Stamp(content.decode(), at, int(run or 0))

@@ -88,7 +88,7 @@ def test_confirming_moves_the_time_forward_only_and_knows_another_content(redis:
 @given(st.timedeltas(timedelta(0), timedelta(days=27_000)).map(lambda later: NOON + later))
 def test_a_time_survives_redis_to_the_microsecond(at: datetime) -> None:
     stamp = Stamp("x", at)
-    assert redis_copy._stamp(b"x", str(redis_copy._microseconds(stamp)).encode()) == stamp
+    assert redis_copy._stamp(b"x", str(redis_copy._microseconds(stamp)).encode(), None) == stamp
 
 
 def test_the_same_bytes_have_the_same_validator_and_others_another() -> None:
@@ -102,6 +102,7 @@ GARBAGE: dict[str, dict[str, Any]] = {
     "a time that is empty": {"refreshed_us": ""},
     "a time beyond all calendars": {"refreshed_us": "9" * 30},
     "a time that is no text": {"refreshed_us": b"\xff"},
+    "a run that is no number": {"run": "the last"},
     "a content that is no text": {"content": b"\xff\xfe"},
     "a publication that is no message": {"publication": b"\xc1garbage"},
     "a publication of another shape": {"publication": msgspec.msgpack.encode({"revision": "x"})},
@@ -224,3 +225,71 @@ def test_a_time_well_ahead_is_no_later_time(ahead: float, is_later: bool) -> Non
     assert one.is_later_than(other, now) is is_later
     assert one.is_later_than(Stamp("empty", None), now) is is_later
     assert not Stamp("empty", None).is_later_than(other, now)
+
+
+# A database's clock that was set back by less than what counts as well ahead
+
+
+def set_back(run: int, minutes: float) -> Stamp:
+    """The stamp of a run, told by a clock that is so many minutes behind the right one."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Stamp(f"run {run}", now - timedelta(minutes=minutes), run)
+
+
+def test_a_later_run_is_published_though_the_databases_clock_was_set_back(redis: Redis) -> None:
+    before, after = set_back(7, 0), set_back(8, 40)
+    publish(redis, KEYS, before, made(1))
+    assert publish(redis, KEYS, after, made(2))
+    assert read_publication(redis, KEYS) == (after, made(2))
+
+
+def test_a_later_run_confirms_though_the_databases_clock_was_set_back(redis: Redis) -> None:
+    before, after = set_back(7, 0), Stamp("run 7", set_back(8, 40).refreshed_at, 8)
+    publish(redis, KEYS, before, made(1))
+    assert confirm(redis, KEYS, after, 1, SECOND)
+    assert read_stamp(redis, KEYS) == after
+    assert confirm(redis, KEYS, before, 1, SECOND)
+
+
+def test_a_copy_in_memory_from_before_the_clock_was_set_back_is_not_put_back(redis: Redis) -> None:
+    before, after = set_back(7, 0), set_back(8, 40)
+    publish(redis, KEYS, after, made(2))
+    redis_copy.refill(redis, KEYS, before, made(1))
+    assert read_publication(redis, KEYS) == (after, made(2))
+
+
+def test_of_two_runs_that_a_clock_set_back_parts_the_second_is_the_later() -> None:
+    now = datetime.now(UTC)
+    before, after = set_back(7, 0), set_back(8, 40)
+    assert not before.is_later_than(after, now)
+    assert before.is_later_than(Stamp("of an unknown run", after.refreshed_at), now)
+    assert Stamp("of an unknown run", before.refreshed_at).is_later_than(after, now)
+
+
+def test_an_earlier_run_with_an_earlier_time_never_replaces_a_later_one(redis: Redis) -> None:
+    publish(redis, KEYS, set_back(8, 0), made(2))
+    assert not publish(redis, KEYS, set_back(7, 40), made(1))
+    assert revision_there(redis) == 2
+
+
+def test_a_database_that_was_restored_is_published_though_its_runs_are_numbered_anew(redis: Redis) -> None:
+    publish(redis, KEYS, set_back(8, 40), made(2))
+    assert publish(redis, KEYS, set_back(7, 0), made(1))
+    assert revision_there(redis) == 1
+
+
+def test_a_publication_that_names_no_run_is_judged_by_its_time(redis: Redis) -> None:
+    publish(redis, KEYS, Stamp("of another release", set_back(0, 10).refreshed_at), made(1))
+    redis.hdel(KEYS.snapshot, "run")
+    assert read_stamp(redis, KEYS) == Stamp("of another release", set_back(0, 10).refreshed_at)
+    assert not publish(redis, KEYS, set_back(8, 40), made(2))
+    assert publish(redis, KEYS, set_back(8, 5), made(2))
+
+
+def test_what_is_published_names_the_run_that_confirmed_it(stores: Services) -> None:
+    for run in (1, 2):
+        fill(stores.engine, model("a/one"))
+        publish_current(stores)
+        stamp = read_stamp(stores.redis, stores.keys)
+        assert stamp is not None
+        assert stamp.run == run

@@ -125,13 +125,13 @@ RETRY = Edit("prices/coordination/retries.py", "ends - run.finished_at\n", "time
 GROWTH = Edit("prices/coordination/retries.py", "(1 << min(failures, SHARE.bit_length()))", "1")
 PUBLISH = Edit(
     "prices/published/redis_copy.py",
-    "local stale = there and there <= ahead and there > tonumber(ARGV[1])",
+    "local stale = there and there <= ahead and there > at and not came_before(run_there, run)",
     "local stale = false",
 )
 CONFIRM = Edit(
     "prices/published/redis_copy.py",
-    "if not there or there < tonumber(ARGV[1]) or there > ahead then",
-    "if true then",
+    "local is_news = not there or there < tonumber(ARGV[1]) or there > ahead",
+    "local is_news = true",
 )
 REPAIR = Edit(
     "prices/beat/timetable.py",
