@@ -48,21 +48,23 @@ class Services:
         """
         settings = settings or Settings.from_env()
         redis = make_redis(settings.redis_url, process=process, purpose=purpose)
-        address = address_of(settings.database_url)
-        turns = Patient(partial(ask_for_room, redis, Keys(settings.key_prefix).room(address)))
+        room = Keys(settings.key_prefix).room(address_of(settings.database_url))
+        turns = Patient(partial(ask_for_room, redis, room))
         engine = make_engine(settings.database_url, process=process, turns=turns)
-        return cls(settings, engine, redis, _deployment(settings, address, engine, redis))
+        return cls(settings, engine, redis, _deployment(settings, engine, redis))
 
     @classmethod
-    def make_for_web(cls, settings: Settings, redis: Redis) -> "Services":
-        """Make the clients of a web process around the Redis client that it has.
+    def make_for_web(
+        cls, settings: Settings, redis: Redis, deployment: Deployment | None = None
+    ) -> "Services":
+        """Make the clients of a web process around the Redis client, and the deployment, that it has.
 
         It keeps a connection to the database for seconds only, and makes way for those who refresh.
         """
-        address = address_of(settings.database_url)
-        turns = Yielding(partial(is_room_wanted, redis, Keys(settings.key_prefix).room(address)))
+        room = Keys(settings.key_prefix).room(address_of(settings.database_url))
+        turns = Yielding(partial(is_room_wanted, redis, room))
         engine = make_engine(settings.database_url, process="web", limits=WEB_LIMITS, turns=turns)
-        return cls(settings, engine, redis, _deployment(settings, address, engine, redis))
+        return cls(settings, engine, redis, deployment or _deployment(settings, engine, redis))
 
     @property
     def keys(self) -> Keys:
@@ -79,6 +81,7 @@ class Services:
         self.redis.close()
 
 
-def _deployment(settings: Settings, address: str, engine: Engine, redis: Redis) -> Deployment:
-    brief = engine.execution_options(pricebeat_brief=True)
-    return Deployment(redis, settings.key_prefix, address, partial(deployment_of, brief))
+def _deployment(settings: Settings, engine: Engine, redis: Redis) -> Deployment:
+    """Make what learns the deployment: the database is asked once, and no connection is kept after it."""
+    ask = partial(deployment_of, engine.execution_options(pricebeat_brief=True))
+    return Deployment(redis, settings.key_prefix, address_of(settings.database_url), ask)

@@ -107,7 +107,8 @@ def lock_show(services: Services, options: argparse.Namespace) -> int:
     if held.redis_trouble:
         print(f"redis     unknown: {held.redis_trouble}")
     elif held.redis_token:
-        print(f"redis     {held.redis_token}, {held.redis_seconds_left:.0f} s left")
+        whose = " (of another deployment)" if held.redis_foreign else ""
+        print(f"redis     {held.redis_token}, {held.redis_seconds_left:.0f} s left{whose}")
     else:
         print("redis     free")
     if held.run_id is None:

@@ -20,6 +20,9 @@ MOST_NUMBER: Final = 2**53
 LATEST: Final = timedelta(days=1)
 """How long a worker may be asked to keep a message, and how long a task may be allowed to take."""
 
+DEPLOYMENT: Final = "pricebeat_deployment"
+"""The header that says which deployment's beat sent a message; one that was sent by hand has none."""
+
 _TEXT: Final = (str, type(None))
 _HEADERS: Final[Mapping[str, tuple[type, ...]]] = {
     "id": (str,),
@@ -41,6 +44,7 @@ _HEADERS: Final[Mapping[str, tuple[type, ...]]] = {
     "ignore_result": (bool, type(None)),
     "stamped_headers": (list, type(None)),
     "stamps": (dict, type(None)),
+    DEPLOYMENT: _TEXT,
 }
 _NUMBER: Final = (int, float)
 _EVENT_FIELDS: Final[Mapping[str, tuple[type, ...]]] = {

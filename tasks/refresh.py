@@ -7,7 +7,10 @@ from celery import Task, shared_task
 
 from prices.errors import PricesError
 from prices.refresh import story
+from prices.refresh.outcome import Refresh
+from prices.runtime.logs import log
 from prices.services import Services
+from tasks.messages import DEPLOYMENT
 
 
 @cache
@@ -20,8 +23,16 @@ def services() -> Services:
 def refresh_prices(self: Task, *, force: bool = False) -> dict[str, Any]:
     """Refresh the prices if they are due; `force` passes over freshness and waits, never over the claim.
 
+    A message that another deployment's beat sent is refused: that beat sends another.
     Celery tries nothing again: what failed is sent for by beat, when the failed run's row says.
     """
+    sender = self.request.get(DEPLOYMENT)
+    if sender not in (None, services().keys.deployment):
+        log.error(
+            "Refused a message of another deployment that uses the same queue; set PRICE_KEY_PREFIX for one",
+            deployment=sender,
+        )
+        return Refresh("skipped", "foreign").to_builtins()
     done = story.refresh_prices(
         services(),
         worker=str(self.request.hostname),

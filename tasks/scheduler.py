@@ -17,6 +17,7 @@ from celery.schedules import schedule as every
 
 from prices.beat.timetable import Timetable
 from prices.services import Services
+from tasks.messages import DEPLOYMENT
 from tasks.sending import BackgroundSending
 
 
@@ -27,7 +28,7 @@ class PriceScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         """Take the entry from the configuration, and make this beat's clients."""
         self.merge_inplace(self.app.conf.beat_schedule)
         (self._entry,) = self.schedule.values()
-        services = Services.make(process="beat")
+        self._services = services = Services.make(process="beat")
         lease = services.settings.lock_lease
         # A leader that looks less often than it must renew would lose the lead between two looks.
         longest_wait = min(float(self.app.conf.beat_max_loop_interval), lease.total_seconds() / 3)
@@ -45,6 +46,7 @@ class PriceScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         Celery's own `producer` waits for the broker without end. Nobody here waits for the result, so no
         connection is opened to hear of it.
         """
+        self._entry.options["headers"] = {DEPLOYMENT: self._services.keys.deployment}
         with denied_join_result():
             self.apply_async(self._entry, advance=False)
 

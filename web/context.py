@@ -9,7 +9,7 @@ from flask import current_app
 
 from prices.published.redis_copy import Publication, Stamp
 from prices.published.snapshot import Snapshot, SnapshotReader
-from prices.runtime.deployment import address_of, recall
+from prices.runtime.deployment import Deployment, address_of
 from prices.runtime.redis_client import Keys, make_redis
 from prices.runtime.settings import Settings
 
@@ -56,9 +56,10 @@ class WebContext:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.redis = make_redis(settings.redis_url, process="web", seconds=REDIS_SECONDS)
+        address = address_of(settings.database_url)
+        self.deployment = Deployment(self.redis, settings.key_prefix, address, self._ask_deployment)
         self.reader = SnapshotReader(self.redis, self._keys, self._read_database)
         self._making = threading.Lock()
-        self._recalled: Keys | None = None
 
     @property
     def services(self) -> "Services":
@@ -70,7 +71,7 @@ class WebContext:
     def _services(self) -> "Services":
         from prices.services import Services
 
-        return Services.make_for_web(self.settings, self.redis)
+        return Services.make_for_web(self.settings, self.redis, self.deployment)
 
     @cached_property
     def health(self) -> SharedHealth:
@@ -83,15 +84,17 @@ class WebContext:
 
     def _keys(self) -> Keys:
         """Give the table of keys: by Redis's memory first, because SQLAlchemy takes its time to load."""
-        if self._recalled is None:
-            address = address_of(self.settings.database_url)
-            self._recalled = recall(self.redis, self.settings.key_prefix, address)
-        return self._recalled or self.services.keys
+        return self.deployment.known() or self.deployment.keys()
+
+    def _ask_deployment(self) -> str:
+        from prices.store.queries import deployment_of
+
+        return deployment_of(self.services.looking_in().engine)
 
     def _read_database(self, known: Stamp | None) -> tuple[Stamp, Publication | None]:
         from prices.published.make import read_database
 
-        return read_database(self.services.looking_in().engine, self.settings.markup, known)
+        return read_database(self.services.looking_in(), known)
 
 
 def web_context() -> WebContext:

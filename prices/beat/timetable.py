@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 from prices.beat.leader import Leadership
 from prices.coordination.freshness import answer_within, fresh_for, next_send, unless_ahead
-from prices.coordination.heartbeats import Heart
+from prices.coordination.heartbeats import MOST_NAMED, Heart, who_lives
 from prices.coordination.retries import again_at
 from prices.errors import RedisUnavailableError, in_full
 from prices.published.make import publish_state
@@ -52,13 +52,14 @@ class Timetable:
         self._failing: set[str] = set()
         self._wait = longest_wait
         self._was_blind = False
+        self._has_others = False
 
     def look(self) -> float:
         """Send what is due, if this beat leads; give the seconds until the next look."""
         self._wait = self._longest_wait
         if self._services.deployment.known() is None and self._try("database", self._see) is None:
             return self._wait  # only the database can tell whose beat this is
-        self._try("heartbeat", self._heart.beat)
+        self._try("heartbeat", self._live)
         if self._leadership.hold():
             seen = self._try("database", self._see)
             if seen is not None:
@@ -66,6 +67,24 @@ class Timetable:
                 self._try("schedule", lambda: self._send_if_due(seen))
             self._was_blind = seen is None
         return max(self._wait, 0.1)
+
+    def _live(self) -> None:
+        """Say that this beat lives, and look who else does."""
+        self._heart.beat()
+        self._name_others()
+
+    def _name_others(self) -> None:
+        """Log once when processes of another deployment appear, and once when they are gone."""
+        others = who_lives(self._services.redis, self._services.keys).others
+        if bool(others) != self._has_others:
+            self._has_others = bool(others)
+            if others:
+                log.error(
+                    "Another deployment uses the same Redis; set PRICE_KEY_PREFIX for one of the two",
+                    processes=", ".join(others[:MOST_NAMED]),
+                )
+            else:
+                log.info("No other deployment uses this Redis any more")
 
     def end(self) -> None:
         """Let another lead, and say that this beat has ended."""

@@ -20,6 +20,8 @@ BEAT_SECONDS: Final = 10.0
 ALIVE_SECONDS: Final = 45.0
 """How long it counts as alive after that."""
 FORGET_SECONDS: Final = 3600
+MOST_NAMED: Final = 5
+"""How many processes of another deployment are named."""
 
 _SAY: Final = LuaScript("""
 local now = redis.call('TIME')

@@ -74,6 +74,10 @@ class Holder:
         parts = self.token.split("|")
         return parts[3] if len(parts) > 4 else ""
 
+    def is_foreign(self, deployment: str) -> bool:
+        """Whether another deployment than this one holds it, as far as its token tells."""
+        return self.deployment not in ("", deployment)
+
     def since(self, now: float) -> timedelta | None:
         """For how long it has been held, by the clocks of holder and asker (Unix seconds): for people."""
         parts = self.token.split("|")
@@ -127,6 +131,10 @@ class Lease:
         if holder is None:
             raise RedisUnavailableError("Redis failed while the lock was taken")
         return None if holder.token == self.token else holder
+
+    def holder(self) -> Holder | None:
+        """Say who holds the lock."""
+        return read_holder(self._redis, self._key)
 
     def renew(self) -> Renewal:
         """Begin the lease anew; LOST when another holds the lock now, UNKNOWN without Redis."""

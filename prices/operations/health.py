@@ -1,5 +1,6 @@
 """The one report of how the service is: for load balancers, pages, metrics and the status command."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -8,7 +9,7 @@ from redis import Redis
 from sqlalchemy import Engine, Row
 
 from prices.coordination.freshness import is_fresh
-from prices.coordination.heartbeats import who_lives
+from prices.coordination.heartbeats import MOST_NAMED, who_lives
 from prices.coordination.lease import read_holder
 from prices.coordination.retries import next_run
 from prices.errors import DatabaseFullError, OverloadedError, PricesError, one_line
@@ -22,8 +23,9 @@ from prices.store.database import reading
 CHECK_SECONDS: Final = 1.0
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 PARTS: Final = ("database", "redis", "worker", "beat", "prices")
-OK, DOWN, FULL, SLOW = "ok", "down", "full", "slow"
-"""How a part is; `full` is a database that allows no more connections, `slow` one that answers late."""
+OK, DOWN, FULL, SLOW, SHARED = "ok", "down", "full", "slow", "shared"
+"""How a part is; `full` is a database that allows no more connections, `slow` one that answers late,
+and `shared` a Redis in which another deployment has the same keys."""
 
 
 class HealthReporter:
@@ -127,11 +129,14 @@ def check_redis(redis: Redis, deployment: Deployment) -> dict[str, Any]:
         keys = deployment.known() or deployment.keys()
         alive = who_lives(redis, keys)
         leader, holder = read_holder(redis, keys.beat_leader), read_holder(redis, keys.lock)
+        foreign = holder is not None and holder.is_foreign(keys.deployment)
     except PricesError as error:
         return {"status": "down", "reason": one_line(error)}
+    others = sorted({*alive.others, *([holder.name] if holder and foreign else [])})
     return {
-        "status": "ok",
-        "lock": holder and {"holder": holder.name, "seconds_left": holder.left.total_seconds()},
+        **_alone(others),
+        "lock": holder
+        and {"holder": holder.name, "seconds_left": holder.left.total_seconds(), "foreign": foreign},
         "worker": {**_alive(alive.workers, "worker"), "workers": alive.workers},
         "beat": {
             **_alive(alive.beats, "beat"),
@@ -139,6 +144,15 @@ def check_redis(redis: Redis, deployment: Deployment) -> dict[str, Any]:
             "beats": alive.beats,
         },
     }
+
+
+def _alone(others: Sequence[str]) -> dict[str, Any]:
+    """Say whether this deployment has the keys of its prefix to itself; name the processes of another."""
+    if not others:
+        return {"status": OK}
+    named = ", ".join(others[:MOST_NAMED]) + (", ..." if len(others) > MOST_NAMED else "")
+    reason = f"another deployment uses this Redis ({named}): set PRICE_KEY_PREFIX for one of the two"
+    return {"status": SHARED, "reason": reason}
 
 
 def _alive(spoken: dict[str, float], kind: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class LockState:
     redis_token: str | None = None
     redis_seconds_left: float | None = None
     redis_trouble: str | None = None
+    redis_foreign: bool = False
     run_id: int | None = None
     run_token: str | None = None
     run_seconds: float | None = None
@@ -28,7 +29,7 @@ class LockState:
     @property
     def token(self) -> str | None:
         """The holder's token, to be named when the lock is broken."""
-        return self.redis_token or self.run_token
+        return self.run_token if self.redis_foreign else self.redis_token or self.run_token
 
 
 def show_lock(services: Services) -> LockState:
@@ -43,7 +44,12 @@ def show_lock(services: Services) -> LockState:
         run = connection.execute(select(refresh_runs).where(refresh_runs.c.state == RUNNING)).one_or_none()
     state = LockState(redis_trouble=trouble)
     if holder is not None:
-        state = replace(state, redis_token=holder.token, redis_seconds_left=holder.left.total_seconds())
+        state = replace(
+            state,
+            redis_token=holder.token,
+            redis_seconds_left=holder.left.total_seconds(),
+            redis_foreign=holder.is_foreign(services.keys.deployment),
+        )
     if run is not None:
         state = replace(
             state,
@@ -59,7 +65,7 @@ def break_lock(services: Services, token: str, by: str) -> bool:
     """Take the lock away from the holder of `token`, in the database and in Redis; False if it holds none.
 
     The run's row is closed with who did it, so its holder finds out at its next check, and its commit is
-    refused. Another holder is never touched. Raises DatabaseUnavailableError.
+    refused. Another holder is never touched, nor one of another deployment. Raises DatabaseUnavailableError.
     """
     with writing(services.engine) as connection:
         run_id = connection.scalar(
@@ -71,7 +77,8 @@ def break_lock(services: Services, token: str, by: str) -> bool:
     released = False
     try:
         lock = Lease(services.redis, services.keys.lock, token, lease=services.settings.lock_lease)
-        released = lock.release()
+        holder = lock.holder()
+        released = holder is not None and not holder.is_foreign(services.keys.deployment) and lock.release()
     except RedisUnavailableError as error:
         log.warning("The lock in Redis was left to expire", reason=in_full(error))
     if run_id is not None or released:

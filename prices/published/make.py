@@ -40,17 +40,20 @@ def make_publication(
     return stamp(state, markup), Publication(state.revision, models(), ours())
 
 
-def read_database(engine: Engine, markup: Decimal, known: Stamp | None) -> tuple[Stamp, Publication | None]:
+def read_database(services: Services, known: Stamp | None) -> tuple[Stamp, Publication | None]:
     """Give what the database says is current; no publication where its content is that of `known`.
 
     Raises DatabaseUnavailableError or SchemaBehindError.
     """
-    with reading(engine) as connection:
+    markup = services.settings.markup
+    with reading(services.engine) as connection:
         require_schema(connection)
-        stamped = stamp(catalogue_state(connection), markup)
+        state = catalogue_state(connection)
+    stamped = stamp(state, markup)
+    services.deployment.learn(state.deployment)
     if known is not None and known.content == stamped.content:
         return stamped, None
-    return make_publication(engine, markup)
+    return make_publication(services.engine, markup)
 
 
 def publish_current(services: Services) -> None:

@@ -2,7 +2,7 @@
 
 The database is the judge: a run is the one that may commit while its row is `running` and its heart
 beats. Redis makes the refusal cheap. With Redis out of reach the database decides alone: still one
-fetch, never everyone, never nobody.
+fetch, never everyone, never nobody. So it does where another deployment on the same Redis holds the lock.
 """
 
 import time
@@ -49,9 +49,11 @@ class Claim:
         taken_at: float,
         lease: timedelta,
         ttl: timedelta,
+        deployment: str,
     ) -> None:
         self.run_id, self.state, self.attempt = started.run_id, started.state, started.attempt
         self.degraded = degraded
+        self._deployment = deployment
         self._lock, self._engine, self._clock = lock, engine, clock
         self._lease = lease.total_seconds()
         self._ends_at = taken_at + ttl.total_seconds()
@@ -87,8 +89,18 @@ class Claim:
 
     def _another_holds_the_lock(self) -> bool:
         """Whether Redis names another twice in a row: once may be one whom the database refuses."""
-        before, self._redis_lost = self._redis_lost, self._lock.renew() is Renewal.LOST
+        before, self._redis_lost = self._redis_lost, self._lost_the_lock()
         return before and self._redis_lost
+
+    def _lost_the_lock(self) -> bool:
+        """Whether another of this deployment holds the lock: what another deployment holds is not obeyed."""
+        if self._lock.renew() is not Renewal.LOST:
+            return False
+        try:
+            holder = self._lock.holder()
+        except RedisUnavailableError:
+            return False
+        return holder is not None and not holder.is_foreign(self._deployment)
 
     def _beat(self) -> None:
         asked_at = self._clock.monotonic()  # not earlier: a Redis that hangs has cost its time by now
@@ -132,6 +144,14 @@ def claim(
     )
     taken_at = clock.monotonic()
     refused, degraded = _take(lock, keys.fresh if trust_marker and not force else None)
+    if isinstance(refused, Holder) and refused.is_foreign(keys.deployment):
+        log.error(
+            "Another deployment on this Redis holds the price update lock, the database alone decides; "
+            "set PRICE_KEY_PREFIX for one of the two",
+            holder=refused.name,
+            deployment=refused.deployment,
+        )
+        refused, degraded = None, True
     if degraded:
         taken_at = clock.monotonic()  # the lease is the database's alone
     if isinstance(refused, Barred):
@@ -173,6 +193,7 @@ def claim(
                 taken_at=taken_at,
                 lease=settings.lock_lease,
                 ttl=settings.lock_ttl,
+                deployment=keys.deployment,
             )
             with clock.periodically(settings.lock_lease.total_seconds() / 3, claimed.renew):
                 yield claimed

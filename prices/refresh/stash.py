@@ -18,7 +18,7 @@ from prices.coordination.freshness import CLOCK_SLACK
 from prices.errors import PricesError, RedisUnavailableError, in_full
 from prices.runtime.logs import log
 from prices.runtime.lua import LuaScript
-from prices.runtime.redis_client import PAYLOAD_KEY, redis_errors
+from prices.runtime.redis_client import Keys, redis_errors
 from prices.store.database import DatabaseClock, reading, utc_now, writing
 from prices.store.queries import CatalogueState
 from prices.store.tables import received_bodies
@@ -29,25 +29,30 @@ _KEEP = insert(received_bodies).values(received_at=DatabaseClock())
 # Two runs that put at once, one of them superseded, may leave a row each.
 _LATEST = select(received_bodies).order_by(received_bodies.c.run_id.desc()).limit(1)
 
-# What stands there may be of an earlier release: a string.
+# What stands there may be of an earlier release, a string, or of another deployment.
 _IS_LATER = """
-local function is_later(run)
-  if redis.call('TYPE', KEYS[1])['ok'] ~= 'hash' then return false end
+local is_hash = redis.call('TYPE', KEYS[1])['ok'] == 'hash'
+local function is_foreign(deployment)
+  return is_hash and redis.call('HGET', KEYS[1], 'deployment') ~= deployment
+end
+local function is_later(run, deployment)
+  if not is_hash or is_foreign(deployment) then return false end
   local there = tonumber(redis.call('HGET', KEYS[1], 'run') or '')
   return there and there > tonumber(run)
 end
 """
 _PUT_IN_REDIS = LuaScript(f"""{_IS_LATER}
-if is_later(ARGV[1]) then return 0 end
+if is_later(ARGV[1], ARGV[4]) then return 0 end
 local time = redis.call('TIME')
 redis.call('DEL', KEYS[1])
 local received_us = string.format('%.0f', time[1] * 1000000 + time[2])
-redis.call('HSET', KEYS[1], 'run', ARGV[1], 'received_us', received_us, 'stashed', ARGV[2])
+redis.call('HSET', KEYS[1], 'run', ARGV[1], 'received_us', received_us, 'stashed', ARGV[2],
+  'deployment', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """)
 _FORGET_IN_REDIS = LuaScript(f"""{_IS_LATER}
-if is_later(ARGV[1]) then return 0 end
+if is_foreign(ARGV[2]) or is_later(ARGV[1], ARGV[2]) then return 0 end
 return redis.call('DEL', KEYS[1])
 """)
 
@@ -66,8 +71,9 @@ class StashedBody(msgspec.Struct, frozen=True):
 class Stash:
     """Where a run keeps the body it received. A lost body costs a fetch, never a run.
 
-    `redis` is None when it is known to be out of reach; `key` is where it keeps a body, `lifetime` is the
-    freshness window. One that is not `readable` only keeps what is put there.
+    `redis` is None when it is known to be out of reach; `keys` says where it keeps a body, and whose it is;
+    `lifetime` is the freshness window. Another deployment's body is never used. A stash that is not
+    `readable` only keeps what is put there.
     """
 
     def __init__(
@@ -77,10 +83,10 @@ class Stash:
         source: str,
         lifetime: timedelta,
         *,
-        key: str = PAYLOAD_KEY,
+        keys: Keys,
         readable: bool = True,
     ) -> None:
-        self._redis, self._key = redis, key
+        self._redis, self._key, self._deployment = redis, keys.payload, keys.deployment
         self._engine, self._source, self._lifetime = engine, source, lifetime
         self._readable = readable
 
@@ -129,7 +135,7 @@ class Stash:
         if self._redis is None:
             return
         try:
-            _FORGET_IN_REDIS(self._redis, (self._key,), (run_id,))
+            _FORGET_IN_REDIS(self._redis, (self._key,), (run_id, self._deployment))
         except RedisUnavailableError as error:
             log.warning("The stash could not be emptied", reason=in_full(error))
 
@@ -145,7 +151,7 @@ class Stash:
     def _put_in_redis(self, stashed: StashedBody) -> None:
         if self._redis is not None:
             lifetime = self._lifetime // timedelta(milliseconds=1)
-            arguments = (stashed.run_id, msgspec.msgpack.encode(stashed), lifetime)
+            arguments = (stashed.run_id, msgspec.msgpack.encode(stashed), lifetime, self._deployment)
             _PUT_IN_REDIS(self._redis, (self._key,), arguments)
 
     def _put_in_database(self, stashed: StashedBody) -> None:
@@ -159,9 +165,9 @@ class Stash:
         try:
             with redis_errors(), self._redis.pipeline() as pipeline:
                 pipeline.time()
-                pipeline.hmget(self._key, ["received_us", "stashed"])
-                (seconds, microseconds), (received_us, raw) = pipeline.execute()
-            if received_us is None or raw is None:
+                pipeline.hmget(self._key, ["received_us", "stashed", "deployment"])
+                (seconds, microseconds), (received_us, raw, deployment) = pipeline.execute()
+            if received_us is None or raw is None or deployment != self._deployment.encode():
                 return None
             stashed = msgspec.msgpack.decode(raw, type=StashedBody)
             age = timedelta(seconds=seconds, microseconds=microseconds - int(received_us))

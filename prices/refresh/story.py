@@ -152,9 +152,9 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
 
 def _stash(services: Services, claimed: Claim, asked: _Asked) -> Stash:
     settings = services.settings
-    redis, key = None if claimed.degraded else services.redis, services.keys.payload
+    redis, keys = None if claimed.degraded else services.redis, services.keys
     lifetime, readable = fresh_for(settings.refresh_interval), not asked.force
-    return Stash(redis, services.engine, settings.upstream_url, lifetime, key=key, readable=readable)
+    return Stash(redis, services.engine, settings.upstream_url, lifetime, keys=keys, readable=readable)
 
 
 def _guards(services: Services, asked: _Asked) -> Guards | None:

@@ -13,6 +13,6 @@ def reader_of(services: Services, clock: Callable[[], float] = time.monotonic) -
     return SnapshotReader(
         services.redis,
         lambda: services.deployment.known() or services.keys,
-        lambda known: make.read_database(services.engine, services.settings.markup, known),
+        lambda known: make.read_database(services, known),
         clock,
     )

@@ -12,6 +12,7 @@ from prices.errors import ClaimLostError, DatabaseUnavailableError
 from prices.history import read
 from prices.refresh.commit import MAX_NAMED_ROWS, commit
 from prices.refresh.stash import Stash
+from prices.runtime.redis_client import Keys
 from prices.store import queries
 from prices.store.database import reading, utc_now, writing
 from prices.store.tables import (
@@ -211,7 +212,7 @@ def test_a_body_that_waited_never_begins_before_the_last_revision(engine: Engine
 
 
 def test_a_commit_forgets_the_stashed_body(engine: Engine) -> None:
-    Stash(None, engine, "https://upstream.test", timedelta(hours=1)).put(started(engine), b"x")
+    Stash(None, engine, "https://upstream.test", timedelta(hours=1), keys=Keys()).put(started(engine), b"x")
     with writing(engine) as connection:
         connection.execute(update(refresh_runs).values(heartbeat_at=utc_now(connection) - 2 * LEASE))
     fill(engine, model("a/one"))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy import Engine, insert, select, text, update
 from prices.errors import DatabaseUnavailableError, PricesError
 from prices.refresh.shelf import GivenBody
 from prices.refresh.stash import Stash, StashedBody
-from prices.runtime.redis_client import PAYLOAD_KEY
+from prices.runtime.redis_client import PAYLOAD_KEY, Keys
 from prices.store.database import make_engine, reading, utc_now, writing
 from prices.store.queries import CatalogueState
 from prices.store.tables import received_bodies
@@ -23,6 +24,7 @@ from tests.conftest import migrate
 
 SOURCE = "https://openrouter.ai/api/v1"
 BODY = b'{"data":[1,2,3]}' * 100
+KEYS = Keys(deployment="ours")
 LIFETIME = timedelta(minutes=162)
 MINUTE = timedelta(minutes=1)
 NOWHERE = "postgresql+psycopg://u:p@127.0.0.1:1/db"
@@ -38,16 +40,16 @@ def stash(request: pytest.FixtureRequest, redis: Redis, engine: Engine, tmp_path
             text("CREATE TRIGGER lose BEFORE INSERT ON received_bodies BEGIN SELECT raise(IGNORE); END")
         )
     yield {
-        "redis": Stash(redis, keeps_nothing, SOURCE, LIFETIME),
-        "database": Stash(None, engine, SOURCE, LIFETIME),
-        "both": Stash(redis, engine, SOURCE, LIFETIME),
+        "redis": Stash(redis, keeps_nothing, SOURCE, LIFETIME, keys=KEYS),
+        "database": Stash(None, engine, SOURCE, LIFETIME, keys=KEYS),
+        "both": Stash(redis, engine, SOURCE, LIFETIME, keys=KEYS),
     }[request.param]
     keeps_nothing.dispose()
 
 
 @pytest.fixture
 def both(redis: Redis, engine: Engine) -> Stash:
-    return Stash(redis, engine, SOURCE, LIFETIME)
+    return Stash(redis, engine, SOURCE, LIFETIME, keys=KEYS)
 
 
 def after(run_id: int) -> CatalogueState:
@@ -101,7 +103,7 @@ def test_a_body_comes_back_until_it_is_committed(stash: Stash) -> None:
 def test_only_a_body_of_a_later_run_than_the_last_committed_comes_back(
     in_redis: bool, redis: Redis, engine: Engine
 ) -> None:
-    stash = Stash(redis if in_redis else None, engine, SOURCE, LIFETIME)
+    stash = Stash(redis if in_redis else None, engine, SOURCE, LIFETIME, keys=KEYS)
     assert stash.get(after(0)) is None
     stash.put(7, BODY)
     assert stash.get(after(7)) is None
@@ -132,20 +134,20 @@ def test_a_mark_counts_from_when_it_was_put_and_only_for_its_source(
     assert receipt.at is not None
     with reading(engine) as connection:
         assert 30 * MINUTE <= utc_now(connection) - receipt.at < 31 * MINUTE
-    assert Stash(redis, engine, "http://stand-in/api/v1", LIFETIME).get(known) is None
+    assert Stash(redis, engine, "http://stand-in/api/v1", LIFETIME, keys=KEYS).get(known) is None
 
 
 def test_of_two_bodies_in_the_database_the_later_comes_back(engine: Engine) -> None:
-    Stash(None, engine, SOURCE, LIFETIME).put(8, b"later")
+    Stash(None, engine, SOURCE, LIFETIME, keys=KEYS).put(8, b"later")
     with writing(engine) as connection:
         row = {"run_id": 7, "source": SOURCE, "packed": PACKED, "received_at": utc_now(connection)}
         connection.execute(insert(received_bodies), row)  # put at the same moment by a superseded run
-    assert body_after(Stash(None, engine, SOURCE, LIFETIME), 6) == b"later"
+    assert body_after(Stash(None, engine, SOURCE, LIFETIME, keys=KEYS), 6) == b"later"
 
 
 def test_of_the_bodies_in_both_stores_the_later_comes_back(redis: Redis, engine: Engine, both: Stash) -> None:
     both.put(7, b"earlier")
-    Stash(None, engine, SOURCE, LIFETIME).put(8, b"later")  # this run did not reach Redis
+    Stash(None, engine, SOURCE, LIFETIME, keys=KEYS).put(8, b"later")  # this run did not reach Redis
     assert body_after(both, 6) == b"later"
 
     both.put(9, b"latest")
@@ -156,7 +158,7 @@ def test_of_the_bodies_in_both_stores_the_later_comes_back(redis: Redis, engine:
 
 def test_a_database_that_cannot_be_asked_is_not_taken_for_an_empty_one(redis: Redis) -> None:
     with pytest.raises(DatabaseUnavailableError):
-        Stash(redis, make_engine(NOWHERE), SOURCE, LIFETIME).get(after(0))
+        Stash(redis, make_engine(NOWHERE), SOURCE, LIFETIME, keys=KEYS).get(after(0))
 
 
 def test_a_body_tells_how_long_ago_it_was_received(redis: Redis, engine: Engine, both: Stash) -> None:
@@ -187,20 +189,20 @@ def test_a_body_lives_as_long_as_it_would_be_fresh(redis: Redis, engine: Engine,
 
 
 def test_a_body_is_as_old_as_it_is_whatever_interval_its_reader_has(redis: Redis, engine: Engine) -> None:
-    Stash(redis, engine, SOURCE, LIFETIME).put(7, BODY)
+    Stash(redis, engine, SOURCE, LIFETIME, keys=KEYS).put(7, BODY)
     age_in_redis(redis, 30 * MINUTE)
     for lifetime in (LIFETIME / 3, 10 * LIFETIME):
-        reader = Stash(redis, engine, SOURCE, lifetime)
+        reader = Stash(redis, engine, SOURCE, lifetime, keys=KEYS)
         assert 30 * MINUTE <= age_after(engine, reader, 0) < 31 * MINUTE
     age_in_database(engine, 30 * MINUTE)
-    assert Stash(redis, engine, SOURCE, 29 * MINUTE).get(after(0)) is None
+    assert Stash(redis, engine, SOURCE, 29 * MINUTE, keys=KEYS).get(after(0)) is None
 
 
 @pytest.mark.parametrize("in_redis", [True, False])
 def test_a_body_from_a_clock_ahead_is_of_now_and_from_one_far_ahead_is_not_used(
     in_redis: bool, redis: Redis, engine: Engine
 ) -> None:
-    stash = Stash(redis if in_redis else None, engine, SOURCE, LIFETIME)
+    stash = Stash(redis if in_redis else None, engine, SOURCE, LIFETIME, keys=KEYS)
     stash.put(7, BODY)
     for ahead, is_used in ((MINUTE / 2, True), (timedelta(days=1), False)):
         age_in_database(engine, -ahead)
@@ -213,7 +215,7 @@ def test_a_body_from_a_clock_ahead_is_of_now_and_from_one_far_ahead_is_not_used(
 
 
 def test_a_body_from_another_address_is_not_used(redis: Redis, engine: Engine, both: Stash) -> None:
-    Stash(redis, engine, "http://stand-in/api/v1", LIFETIME).put(7, BODY)
+    Stash(redis, engine, "http://stand-in/api/v1", LIFETIME, keys=KEYS).put(7, BODY)
     assert both.get(after(0)) is None
 
 
@@ -245,7 +247,7 @@ def test_what_redis_lost_the_database_has(both: Stash, redis: Redis) -> None:
 
 
 def test_what_redis_could_not_take_the_database_has(no_redis: Redis, engine: Engine) -> None:
-    stash = Stash(no_redis, engine, SOURCE, LIFETIME)
+    stash = Stash(no_redis, engine, SOURCE, LIFETIME, keys=KEYS)
     stash.put(7, BODY)
     assert body_after(stash, 6) == BODY
 
@@ -264,13 +266,13 @@ def test_an_older_body_in_redis_hides_no_later_one_in_the_database(
     both: Stash, redis: Redis, engine: Engine
 ) -> None:
     both.put(7, BODY)
-    Stash(None, engine, SOURCE, LIFETIME).put(8, b"later")  # by one who could not reach Redis
+    Stash(None, engine, SOURCE, LIFETIME, keys=KEYS).put(8, b"later")  # by one who could not reach Redis
     assert body_after(both, 7) == b"later"
 
 
 @pytest.mark.parametrize("known", [True, False])
 def test_without_any_store_keeping_and_forgetting_pass(known: bool, no_redis: Redis) -> None:
-    stash = Stash(None if known else no_redis, make_engine(NOWHERE), SOURCE, LIFETIME)
+    stash = Stash(None if known else no_redis, make_engine(NOWHERE), SOURCE, LIFETIME, keys=KEYS)
     stash.put(7, BODY)
     stash.forget(7)
     stash.reject(7)
@@ -300,18 +302,19 @@ GARBAGE = {
 def test_garbage_in_redis_is_no_body_and_hides_none(
     what: str, redis: Redis, engine: Engine, both: Stash
 ) -> None:
+    row: dict[str, Any] = {"run": 7, "deployment": "ours", "stashed": GARBAGE[what]}
     for received_us in ("1", "x", "9" * 400):
-        redis.hset(PAYLOAD_KEY, mapping={"run": 7, "received_us": received_us, "stashed": GARBAGE[what]})
+        redis.hset(PAYLOAD_KEY, mapping=row | {"received_us": received_us})
         assert both.get(after(0)) is None
     age_in_redis(redis, MINUTE)
     assert both.get(after(0)) is None
-    Stash(None, engine, SOURCE, LIFETIME).put(7, BODY)
+    Stash(None, engine, SOURCE, LIFETIME, keys=KEYS).put(7, BODY)
     assert body_after(both, 0) == BODY
 
 
 @pytest.mark.parametrize("packed", [b"", b"plain", PACKED[:-9], PACKED[:10] + b"\xff" * 30], ids=len)
 def test_garbage_in_the_database_is_no_body_and_no_crash(packed: bytes, engine: Engine) -> None:
-    stash = Stash(None, engine, SOURCE, LIFETIME)
+    stash = Stash(None, engine, SOURCE, LIFETIME, keys=KEYS)
     stash.put(7, BODY)
     with writing(engine) as connection:
         connection.execute(update(received_bodies).values(packed=packed))
@@ -340,7 +343,7 @@ def test_another_kind_of_key_as_an_earlier_release_wrote_is_no_body_and_no_crash
 def test_a_stash_that_is_not_to_be_read_keeps_what_is_put_there_for_others(
     redis: Redis, engine: Engine, both: Stash
 ) -> None:
-    forced = Stash(redis, engine, SOURCE, LIFETIME, readable=False)
+    forced = Stash(redis, engine, SOURCE, LIFETIME, keys=KEYS, readable=False)
     forced.put(7, BODY)
     assert forced.get(after(0)) is None
     assert body_after(both, 0) == BODY

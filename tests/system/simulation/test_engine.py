@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from prices.coordination.runs import beat_run, finish_run
 from prices.history import read
 from prices.refresh.stash import Stash
+from prices.runtime.redis_client import Keys
 from prices.store import queries
 from prices.store.database import make_engine, reading, utc_now, writing
 from prices.store.tables import metadata
@@ -58,7 +59,7 @@ def own(path: Path) -> Iterator[Engine]:
 
 def live(engine: Any) -> list[Any]:
     """Use whatever runs, commits, the stash and readers ask of a database; give all answers."""
-    stash = Stash(None, engine, "https://upstream", timedelta(hours=1))
+    stash = Stash(None, engine, "https://upstream", timedelta(hours=1), keys=Keys())
     told: list[Any] = [try_to_start(engine), try_to_start(engine, worker="w2", forced=False)]
     stash.put(1, b"body")
     with reading(engine) as connection:

@@ -49,9 +49,11 @@ def live(redis: Any) -> list[Any]:
         redis.set(KEYS.fresh, b"1", px=MINUTE),
         redis.get(KEYS.fresh),
     ]
-    for run in (7, 6, 8):
-        told += [stash._PUT_IN_REDIS(redis, (PAYLOAD_KEY,), (run, b"body %d" % run, 60_000)), stashed(redis)]
-    told += [stash._FORGET_IN_REDIS(redis, (PAYLOAD_KEY,), (run,)) for run in (7, 8, 8)] + [stashed(redis)]
+    for run, whose in ((7, "ours"), (6, "ours"), (8, "ours"), (3, "another's"), (4, "ours")):
+        put = (run, b"body %d" % run, 60_000, whose)
+        told += [stash._PUT_IN_REDIS(redis, (PAYLOAD_KEY,), put), stashed(redis)]
+    for forgotten in ((3, "ours"), (9, "another's"), (4, "ours"), (4, "ours")):
+        told += [stash._FORGET_IN_REDIS(redis, (PAYLOAD_KEY,), forgotten), stashed(redis)]
     try:
         redis.evalsha(sha_of(ECHO), 1, PAYLOAD_KEY, 7)
     except NoScriptError:
@@ -89,4 +91,4 @@ def test_the_simulated_redis_answers_as_a_real_one(redis_url: str) -> None:
         answers = live(real)
 
     assert in_a_world() == answers
-    assert len(answers) == 31
+    assert len(answers) == 39
