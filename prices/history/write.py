@@ -1,17 +1,15 @@
 """Writes what a list made of the catalogue, as one revision: models, prices, attributes, changes, holds."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
 
 from prices.catalogue.differences import CatalogueDiff, Hold, ModelDiff, Newcomer
-from prices.history.change_log import write_changes
-from prices.history.knowledge import write_attributes, write_prices
-from prices.history.revision import Revision
-from prices.store import bulk
-from prices.store.bulk import Bulk, BulkRow, batches, execute_each
+from prices.history.rows import Revision, write_attributes, write_changes, write_prices
+from prices.store.bulk import batches, execute_each
 from prices.store.tables import held_newcomers, language_models, price_holds, revisions
 
 _PLACE: BindParameter[int] = bindparam("new_position")
@@ -27,37 +25,13 @@ _REVISE = insert(revisions)
 _FORGET_NEWCOMERS = delete(held_newcomers)
 
 
-class _HeldRow(BulkRow, frozen=True):
-    model_id: int
-    reason: str
-    schedule: str | None
-    seen_at: datetime
-    revision_from: int
-
-
-class _NewcomerRow(BulkRow, frozen=True):
-    slug: str
-    schedule: str
-    seen_at: datetime
-
-
-class _Resolved(BulkRow, frozen=True):
-    model_id: int
-    revision_to: int
-    resolution: str
-
-
-_INSERT_HOLD = bulk.insert(price_holds, _HeldRow)
-_INSERT_NEWCOMER = bulk.insert(held_newcomers, _NewcomerRow)
-_RESOLVE_HOLD = Bulk(
-    price_holds,
-    _Resolved,
-    lambda model_id, ended, resolution: (
-        update(price_holds)
-        .where(price_holds.c.model_id == model_id, price_holds.c.revision_to.is_(None))
-        .values(revision_to=ended, resolution=resolution)
-    ),
+_HOLD = insert(price_holds)
+_RESOLVE_HOLD = (
+    update(price_holds)
+    .where(price_holds.c.model_id == bindparam("model"), price_holds.c.revision_to.is_(None))
+    .values(revision_to=bindparam("ended"), resolution=bindparam("how"))
 )
+_HOLD_NEWCOMER = insert(held_newcomers)
 _LISTED = (
     select(language_models.c.id)
     .where(language_models.c.removed_at.is_(None))
@@ -94,8 +68,7 @@ def record(connection: Connection, revision: Revision, diff: CatalogueDiff) -> N
 def hold_newcomers(connection: Connection, newcomers: Sequence[Newcomer]) -> None:
     """Write which new models are held now, in the place of those before."""
     connection.execute(_FORGET_NEWCOMERS)
-    rows = (_NewcomerRow(newcomer.slug, newcomer.schedule, newcomer.seen_at) for newcomer in newcomers)
-    _INSERT_NEWCOMER.execute(connection, rows)
+    execute_each(connection, _HOLD_NEWCOMER, (asdict(newcomer) for newcomer in newcomers))
 
 
 def _write_models(connection: Connection, models: Sequence[ModelDiff], now: datetime) -> None:
@@ -139,19 +112,19 @@ def _new_listing(connection: Connection) -> str | None:
 def _resolve_holds(
     connection: Connection, revision: Revision, holds: Sequence[Hold], resolution: str
 ) -> None:
-    resolved = (_Resolved(hold.model_id, revision.number, resolution) for hold in holds)
-    _RESOLVE_HOLD.execute(connection, resolved)
+    rows = ({"model": hold.model_id, "ended": revision.number, "how": resolution} for hold in holds)
+    execute_each(connection, _RESOLVE_HOLD, rows)
 
 
 def _write_holds(connection: Connection, revision: Revision, holds: Sequence[Hold]) -> None:
     rows = (
-        _HeldRow(
-            hold.model_id,
-            hold.reason,
-            hold.schedule.to_json() if hold.schedule else None,
-            hold.seen_at,
-            revision.number,
-        )
+        {
+            "model_id": hold.model_id,
+            "reason": hold.reason,
+            "schedule": hold.schedule.to_json() if hold.schedule else None,
+            "seen_at": hold.seen_at,
+            "revision_from": revision.number,
+        }
         for hold in holds
     )
-    _INSERT_HOLD.execute(connection, rows)
+    execute_each(connection, _HOLD, rows)

@@ -12,7 +12,7 @@ from prices.catalogue.diff import compare
 from prices.catalogue.guards import Guards
 from prices.coordination.runs import finish_run, pass_fence
 from prices.errors import ClaimLostError
-from prices.history.revision import Revision
+from prices.history.rows import Revision
 from prices.history.write import hold_newcomers, record
 from prices.runtime.logs import log
 from prices.store import queries
