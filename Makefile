@@ -12,12 +12,12 @@ PIP_INSTALL := $(BIN)/python -m pip install --no-input --disable-pip-version-che
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make requirements" $(UV_ARGS)
 # Most tests wait for processes, so there is work for more of them than there are cores.
-SIDE_BY_SIDE := -n $$((3 * $$(getconf _NPROCESSORS_ONLN)))
+SIDE_BY_SIDE := -n $$((2 * $$(getconf _NPROCESSORS_ONLN)))
 VERB := $(or $(firstword $(MAKECMDGOALS)),run)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo test check bench faults pictures requirements clean python chromium pgbouncer
+.PHONY: help run demo test quick worlds check bench faults pictures requirements clean python chromium pgbouncer
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,8 +28,17 @@ run: $(VENV)/.installed-run ## the whole cluster on this machine, with the real 
 demo: $(VENV)/.installed-run ## the same with an invented OpenRouter whose prices move; needs no network
 	@exec $(BIN)/python -m local demo
 
+# The table of what was covered comes after a run that passed: of one that failed, the failures stand last.
 test: $(VENV)/.installed-dev chromium pgbouncer ## every test, with real processes and a real browser
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report=
+	@$(BIN)/coverage report
+
+quick: $(VENV)/.installed-dev ## the tests that start no process of their own, in less than a minute
+	@QUICK_TESTS=1 $(BIN)/python -m pytest -n $$(getconf _NPROCESSORS_ONLN) -m "not process" \
+		$(addprefix --ignore=tests/,system/browser system/cluster local)
+
+worlds: $(VENV)/.installed-dev ## live through 10,000 simulated worlds; `make test` does 2,000
+	@SIMULATION_SEEDS=10000 $(BIN)/python -m pytest -n $$(getconf _NPROCESSORS_ONLN) tests/system/simulation/test_seeds.py
 
 check: $(VENV)/.installed-dev ## lint, format, types, and which module may import which
 	@$(BIN)/ruff check .

@@ -1,26 +1,27 @@
 """What all tests share: real stores on this machine, a stand-in upstream, and no network beyond loopback."""
 
 import contextlib
+import io
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+import hypothesis
 import pytest
-from sqlalchemy import create_engine, text
+from hypothesis import HealthCheck
 
 import deploy_migrations
 from local.guardian import Guardian
 from local.redis_server import RedisServer
-from local.standin.client import Standin
-from prices.runtime.settings import ROOT, Settings
+from local.standin.client import NOON, Standin
+from prices.runtime.settings import Settings
 from prices.services import Services
-from tests.support import postgres
+from tests.support import postgres, processes
 from tests.support.ports import free_port
 from tests.support.side_by_side import UnitScheduling, in_order
 
@@ -38,8 +39,16 @@ OWN_VARIABLES = (
 SHARED_FOLDER = pytest.StashKey[Path]()
 
 
+# A law that is slow is a slow machine: no test asserts a time.
+hypothesis.settings.register_profile(
+    "pricebeat", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+hypothesis.settings.load_profile("pricebeat")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make a folder for what the workers of a run share."""
+    processes.watch()
     if hasattr(config, "workerinput"):
         config.stash[SHARED_FOLDER] = Path(config.workerinput["shared_folder"])
     else:
@@ -62,11 +71,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> UnitScheduli
     return UnitScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the units of tests that run side by side in the order in which they are begun."""
+    """Mark the tests, and put those that run side by side in the order in which their units are begun."""
+    for item in items:
+        processes.mark(item)
     if hasattr(config, "workerinput"):
         items[:] = in_order(items, lambda item: item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Let no test start a process that is not marked so."""
+    with processes.checked(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Let no test start a process that is not marked so."""
+    with processes.checked(item):
+        return (yield)
 
 
 @pytest.fixture(autouse=True)
@@ -80,15 +105,16 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One real Redis for the tests that only use it; those that break it start their own."""
-    with contextlib.closing(Guardian()) as guardian:  # ends it also when the tests are killed
+    with contextlib.ExitStack() as stack:
+        with processes.shared():
+            guardian = stack.enter_context(contextlib.closing(Guardian()))  # ends it also when we are killed
 
-        def spawn(command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
-            return guardian.spawn(command, output=output)
+            def spawn(command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+                return guardian.spawn(command, output=output)
 
-        with RedisServer(
-            tmp_path_factory.mktemp("redis"), port=free_port(), persistent=False, spawn=spawn
-        ) as server:
-            yield server
+            folder = tmp_path_factory.mktemp("redis")
+            server = stack.enter_context(RedisServer(folder, port=free_port(), persistent=False, spawn=spawn))
+        yield server
 
 
 @pytest.fixture
@@ -117,47 +143,71 @@ def small_postgres_url() -> Iterator[str]:
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a database without tables, on each engine that we support."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/pricebeat.sqlite3"
+        yield f"sqlite:///{tmp_path}/empty.sqlite3"
         return
-    server = request.getfixturevalue("postgres_url")
-    name = f"test_{os.getpid()}_{abs(hash(tmp_path))}"
-    admin = create_engine(server.replace("postgresql", "postgresql+psycopg", 1), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield server.replace("/postgres?", f"/{name}?")
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with postgres.database(request.getfixturevalue("postgres_url"), _name("empty", tmp_path)) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, to be copied: that takes a tenth of the time of the migrations."""
+    path = tmp_path_factory.mktemp("migrated") / "migrated.sqlite3"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a migrated database, to be copied."""
+    name = _name("migrated", tmp_path_factory.getbasetemp())
+    with postgres.database(postgres_url, name) as url:
+        migrate(url)
+        yield name
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated database, on each engine that we support."""
+    if request.param == "sqlite":
+        copy = tmp_path / "pricebeat.sqlite3"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
+        yield f"sqlite:///{copy}"
+        return
+    server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("migrated_postgres")
+    with postgres.database(server, _name("test", tmp_path), template=template) as url:
+        yield url
+
+
+def _name(kind: str, folder: Path) -> str:
+    return f"{kind}_{os.getpid()}_{abs(hash(folder))}"
 
 
 def migrate(url: str) -> None:
-    """Run the release step on a database, as a process of its own."""
-    subprocess.run(
-        [sys.executable, str(ROOT / "deploy_migrations.py")],
-        env={**os.environ, "DATABASE_URL": url},
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+    """Run the release step on a database, in this process: to start another takes ten times as long."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
+        patch.setenv("DATABASE_URL", url)
+        assert deploy_migrations.main([]) == 0
+
+
+@pytest.fixture(scope="session")
+def one_standin() -> Iterator[Standin]:
+    """A stand-in OpenRouter for all tests of a worker."""
+    server = Standin(models=60)
+    with processes.shared():
+        server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
-def database_url(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> str:
-    """The address of a migrated database, on each engine that we support."""
-    monkeypatch.setenv("DATABASE_URL", empty_database_url)
-    assert deploy_migrations.main([]) == 0
-    monkeypatch.delenv("DATABASE_URL")
-    capsys.readouterr()
-    return empty_database_url
-
-
-@pytest.fixture
-def standin() -> Iterator[Standin]:
-    """A stand-in OpenRouter whose time stands still."""
-    with Standin(models=60) as server:
-        yield server
+def standin(one_standin: Standin) -> Standin:
+    """The same, answering as usual, with nothing counted yet; its time stands still."""
+    one_standin.clear()
+    one_standin.release()
+    one_standin.time(now=NOON, speed=0)
+    one_standin.forget()
+    return one_standin
 
 
 @pytest.fixture

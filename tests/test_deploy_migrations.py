@@ -135,6 +135,7 @@ def test_a_comparison_finds_what_is_missing(release: Release, engine: Engine) ->
     assert {difference[0] for difference in differences(engine)} == {"add_index", "add_column"}
 
 
+@pytest.mark.process
 def test_releases_at_the_same_time_migrate_once(release: Release, engine: Engine) -> None:
     together = [release.process() for _ in range(3)]
     told = [one.communicate(timeout=60) for one in together]

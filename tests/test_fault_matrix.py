@@ -11,6 +11,8 @@ import pytest
 from prices.runtime.settings import ROOT
 from tests.system.cluster.matrix import PAGE, FaultRow, main, named_tests
 
+pytestmark = pytest.mark.process
+
 KILLED = FaultRow("A process is killed", "stage 1", "sqlite", "another finishes", 2.51, 1)
 RECORDING = """
 def test_killed(record_property):

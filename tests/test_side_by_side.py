@@ -8,12 +8,14 @@ import pytest
 
 from local.ports import HOST, is_free
 from prices.runtime.settings import ROOT
+from tests.support import processes
 from tests.support.ports import BLOCK, FIRST, LAST, free_port
 from tests.support.side_by_side import in_order, unit_of
 
 TAKE_SOME = "from tests.support.ports import free_port; print(*(free_port() for _ in range(200))); input()"
 
 
+@pytest.mark.process
 def test_no_port_is_given_twice_whichever_process_asks() -> None:
     command = [sys.executable, "-c", TAKE_SOME]
     pipe = subprocess.PIPE
@@ -84,3 +86,10 @@ def test_what_waits_and_what_computes_is_begun_in_turn_and_the_longest_first() -
         "tests/prices/test_c.py::test_one",
         "tests/prices/test_d.py::test_one",
     ]
+
+
+def test_a_test_without_the_mark_can_start_no_process() -> None:
+    with pytest.raises(AssertionError, match="give it the mark `process`"):
+        subprocess.run(["true"], check=True)
+    with processes.shared():
+        subprocess.run(["true"], check=True)

@@ -29,6 +29,9 @@ Rows = dict[str, dict[str, Any]]
 NOON_TIME = datetime.fromisoformat(NOON)
 
 
+pytestmark = pytest.mark.process
+
+
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Standin]:
     with Standin(models=60) as standin:

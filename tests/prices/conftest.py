@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from sqlalchemy import Engine, create_engine, text, update
+from sqlalchemy import Engine, text, update
 
-from local.standin.client import Standin
 from prices.runtime.redis_client import make_redis
 from prices.runtime.settings import Settings
 from prices.services import Services
 from prices.store.database import make_engine, writing
 from prices.store.tables import catalogue
-from tests.conftest import migrate
+from tests.support.postgres import database
 
 EMPTY_CATALOGUE = {
     "fence": 0,
@@ -29,26 +28,11 @@ EMPTY_CATALOGUE = {
 
 
 @pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated file, to be copied."""
-    path = tmp_path_factory.mktemp("migrated") / "migrated.sqlite3"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def migrated_postgres(postgres_url: str) -> str:
+def emptied_postgres(postgres_url: str, migrated_postgres: str) -> Iterator[str]:
     """The address of a migrated database, to be emptied."""
-    admin = create_engine(
-        postgres_url.replace("postgresql", "postgresql+psycopg", 1), isolation_level="AUTOCOMMIT"
-    )
     name = f"emptied_{os.getpid()}"  # each worker its own
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    url = postgres_url.replace("/postgres?", f"/{name}?")
-    migrate(url)
-    return url
+    with database(postgres_url, name, template=migrated_postgres) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -63,7 +47,7 @@ def emptied(request: pytest.FixtureRequest, folder: Path) -> str:
         copy = folder / "store.sqlite3"
         shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
         return f"sqlite:///{copy}"
-    url: str = request.getfixturevalue("migrated_postgres")
+    url: str = request.getfixturevalue("emptied_postgres")
     engine = make_engine(Settings.from_env({"DATABASE_URL": url}).database_url)
     with writing(engine) as connection:
         connection.execute(
@@ -103,18 +87,3 @@ def no_redis() -> Iterator[Redis]:
 def stores(database_url: str, redis_url: str, make_services: Callable[[Settings], Services]) -> Services:
     """Clients of both stores, without an upstream."""
     return make_services(Settings.from_env({"DATABASE_URL": database_url, "REDIS_URL": redis_url}))
-
-
-@pytest.fixture(scope="session")
-def one_standin() -> Iterator[Standin]:
-    """A stand-in OpenRouter whose time stands still."""
-    with Standin(models=60) as server:
-        yield server
-
-
-@pytest.fixture
-def standin(one_standin: Standin) -> Standin:
-    """The same, answering as usual and with nothing counted yet."""
-    one_standin.clear()
-    one_standin.forget()
-    return one_standin

@@ -83,7 +83,7 @@ class Checkout:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=15,
+            timeout=60,
             check=False,
         )
         return done.returncode, done.stdout.splitlines()
@@ -137,7 +137,7 @@ class Run:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def ended(self) -> int:
-        return self.process.wait(15)
+        return self.process.wait(60)
 
     def __enter__(self) -> Self:
         return self

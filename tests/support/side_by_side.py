@@ -1,4 +1,4 @@
-"""How the tests are divided among pytest-xdist's workers: `make test` runs three for each core.
+"""How the tests are divided among pytest-xdist's workers: `make test` runs two for each core.
 
 Most tests that take long wait for processes, and most others compute. So both kinds are taken in turn: what
 computes fills the time in which others wait, and few processes start at the same moment.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -26,7 +27,13 @@ NOWHERE = {
 @pytest.fixture
 def empty_database_url(tmp_path: Path) -> str:
     """A database without tables; a command does not care which engine it is on."""
-    return f"sqlite:///{tmp_path}/pricebeat.sqlite3"
+    return f"sqlite:///{tmp_path}/empty.sqlite3"
+
+
+@pytest.fixture
+def database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A migrated one."""
+    return f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'pricebeat.sqlite3')}"
 
 
 @pytest.fixture

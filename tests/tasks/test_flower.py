@@ -20,6 +20,8 @@ from tests.support.ports import free_port
 from tests.system.cluster.nodes import wait_until
 from tests.tasks.conftest import NOWHERE, Run
 
+pytestmark = pytest.mark.process
+
 CELERY = ("celery", "-A", "tasks", "flower", "--port=0")
 PATHS = ("/", "/tasks", "/api/tasks", "/api/workers", "/metrics", "/nothing")
 Answer = tuple[int, dict[str, str], bytes]

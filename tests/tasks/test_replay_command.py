@@ -25,6 +25,8 @@ from tests.support.captures import TIMES, made_up
 from tests.support.lists import body, model
 from tests.tasks.conftest import NOWHERE, TASKS, Run, json_of
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def offline(database_url: str, redis_url: str) -> dict[str, str]:

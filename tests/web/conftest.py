@@ -5,6 +5,7 @@ import pytest
 
 from local.standin.client import Standin
 from prices.refresh.replay import Capture, captures_in
+from tests.support import processes
 from tests.support.captures import TIMES, made_up
 from tests.support.past import load
 from tests.support.site import Site
@@ -15,8 +16,11 @@ PAST = (*TIMES[3:9], TIMES[11])
 
 @pytest.fixture(scope="package")
 def page_upstream() -> Iterator[Standin]:
-    with Standin(models=60) as standin:
-        yield standin
+    standin = Standin(models=60)
+    with processes.shared():
+        standin.start()
+    yield standin
+    standin.stop()
 
 
 @pytest.fixture(scope="package")

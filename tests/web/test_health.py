@@ -26,7 +26,7 @@ def status(client: FlaskClient, path: str) -> tuple[int, Any]:
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     with RedisServer(tmp_path / "redis", port=free_port(), persistent=False) as server:
         yield server
 
@@ -46,16 +46,17 @@ def test_with_redis_down_an_instance_is_ready_from_the_database(site: Site) -> N
     assert 0 <= told["age_seconds"] < 60
 
 
-def test_with_the_database_down_an_instance_is_ready_from_redis(site: Site, redis: RedisServer) -> None:
-    site.env["REDIS_URL"] = redis.url
+@pytest.mark.process
+def test_with_the_database_down_an_instance_is_ready_from_redis(site: Site, own_redis: RedisServer) -> None:
+    site.env["REDIS_URL"] = own_redis.url
     site.refresh()
     assert status(site.client(DATABASE_URL=site.lost_database()), "/readyz")[0] == 200
 
 
 def test_with_a_database_that_nobody_has_seen_an_instance_does_not_serve_what_is_in_redis(
-    site: Site, redis: RedisServer
+    site: Site, own_redis: RedisServer
 ) -> None:
-    site.env["REDIS_URL"] = redis.url
+    site.env["REDIS_URL"] = own_redis.url
     site.refresh()
     assert status(site.client(DATABASE_URL=NOWHERE), "/readyz")[0] == 503
 
@@ -124,10 +125,11 @@ def test_outside_an_application_the_function_tells_of_the_environments_stores(
     assert get_health_check_data()["prices"]["revision"] == 1
 
 
+@pytest.mark.process
 def test_probes_share_a_report_for_a_second(
-    site: Site, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    site: Site, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = site.client(REDIS_URL=redis.url)
+    client = site.client(REDIS_URL=own_redis.url)
     made: list[int] = []
 
     def report(_reporter: object) -> dict[str, Any]:
@@ -142,10 +144,11 @@ def test_probes_share_a_report_for_a_second(
     assert status(client, "/health")[1]["number"] == 2
 
 
+@pytest.mark.process
 def test_instances_share_a_report_and_each_tells_what_it_serves_itself(
-    site: Site, redis: RedisServer
+    site: Site, own_redis: RedisServer
 ) -> None:
-    site.env["REDIS_URL"] = redis.url
+    site.env["REDIS_URL"] = own_redis.url
     site.refresh()
     one, two = site.client(), site.client()
     first = status(one, "/health")[1]

@@ -22,10 +22,12 @@ AMBIGUOUS = {"both/of/history", "both/of/history/history"}
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
-    with Standin(models=60) as upstream, Site(tmp_path_factory.mktemp("ids"), upstream) as site:
-        upstream.answer(append=[model(odd, f"0.00000{place + 1}") for place, odd in enumerate(ODD)])
+def client(page_upstream: Standin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    page_upstream.clear()
+    with Site(tmp_path_factory.mktemp("ids"), page_upstream) as site:
+        page_upstream.answer(append=[model(odd, f"0.00000{place + 1}") for place, odd in enumerate(ODD)])
         site.refresh()
+        page_upstream.clear()
         yield site.client()
 
 

@@ -349,14 +349,13 @@ def test_ages_are_told_in_two_units_at_most(seconds: float, told: str) -> None:
     assert age_text(seconds) == told
 
 
-def test_the_models_of_a_revision_are_shaped_for_display_once(tmp_path: Path) -> None:
-    with Standin(models=60) as upstream, Site(tmp_path, upstream) as site:
-        site.refresh()
-        client = site.client()
-        before = pages._listing.cache_info().misses, listing._shaped.cache_info().misses
-        for _ in range(3):
-            listed = len(ids(html(client)))
-        shaped = listing._shaped.cache_info().misses - before[1]
+def test_the_models_of_a_revision_are_shaped_for_display_once(site: Site) -> None:
+    site.refresh()
+    client = site.client()
+    before = pages._listing.cache_info().misses, listing._shaped.cache_info().misses
+    for _ in range(3):
+        listed = len(ids(html(client)))
+    shaped = listing._shaped.cache_info().misses - before[1]
     assert pages._listing.cache_info().misses == before[0] + 1
     assert 0 < shaped <= listed
 

@@ -80,7 +80,7 @@ def test_a_feed_of_no_model_is_empty_whatever_it_is_called(model_id: str, past: 
     assert get(past.client(), f"/api/v1/changes?model={model_id}")["data"] == []
 
 
-@pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_on_postgresql_the_same_questions_are_refused_with_the_same_words(
     database_url: str, tmp_path: Path, page_upstream: Standin
 ) -> None:
@@ -163,7 +163,7 @@ def test_a_database_that_never_says_a_word_is_a_503_within_the_bound(site: Site)
     assert "hunter2" not in answer.text
 
 
-@pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_questions_that_a_database_took_and_never_answers_make_way_once_they_are_given_up(
     database_url: str, tmp_path: Path, page_upstream: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from local.standin.client import Standin
 from prices.published.packing import pack
+from tests.support.laws import examples
 from tests.support.site import Site
 from web import bodies, published, responses
 
@@ -163,7 +164,7 @@ PIECES = ["gzip", "br", "zstd", "identity", "*", ",", ";", "q=", "=", "0", "1", 
 HOSTILE = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(accepted=HOSTILE, known=HOSTILE | st.text(st.characters(max_codepoint=255), max_size=60))
 def test_no_header_makes_an_answer_other_than_the_list_or_not_modified(accepted: str, known: str) -> None:
     encoding = bodies.best_encoding(accepted, PACKED.encodings)

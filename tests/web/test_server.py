@@ -23,6 +23,8 @@ from tests.support.ports import free_port
 from tests.support.site import Site
 from tests.web.wire import kill_group
 
+pytestmark = pytest.mark.process
+
 
 @contextmanager
 def web(folder: Path, **env: str) -> Iterator[tuple[subprocess.Popen[bytes], int, Path]]:

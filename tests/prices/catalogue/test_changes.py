@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from prices.catalogue.attributes import Attributes
 from prices.catalogue.changes import QUIET, Change, ChangeKind, attribute_changes, moves, price_changes
 from prices.pricing.schedule import PriceSchedule
+from tests.support.laws import examples
 from tests.support.lists import schedule
 
 EVENING = datetime(2026, 8, 6, 18, tzinfo=UTC)
@@ -223,7 +224,7 @@ SCHEDULES = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=examples(200))
 @given(SCHEDULES, SCHEDULES)
 def test_there_and_back_undo_each_other_part_by_part(one: PriceSchedule, other: PriceSchedule) -> None:
     there, back = price_changes(one, other), price_changes(other, one)

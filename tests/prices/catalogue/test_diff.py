@@ -15,6 +15,7 @@ from prices.catalogue.guards import Guards
 from prices.catalogue.model import LanguageModel
 from prices.pricing.override import STALE_MINUTES
 from prices.upstream.model_list import OpenRouterList
+from tests.support.laws import examples
 from tests.support.lists import listed, model
 
 EVENING = datetime(2026, 8, 6, 18, tzinfo=UTC)
@@ -478,7 +479,7 @@ def applied(known: Mapping[str, LanguageModel], diff: CatalogueDiff) -> dict[str
     return after
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(ROWS, ROWS)
 def test_each_model_stands_in_one_place_and_a_diff_applied_leads_to_the_list(before: Any, after: Any) -> None:
     known, read = stored(read_of(before)), read_of(after)
@@ -496,7 +497,7 @@ def test_each_model_stands_in_one_place_and_a_diff_applied_leads_to_the_list(bef
     assert all(led_to[slug] is known[slug] for slug in kept)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(ROWS, ROWS)
 def test_whatever_is_held_a_list_that_is_said_twice_is_believed_and_nothing_stays_held(
     before: Any, after: Any
@@ -516,7 +517,7 @@ def test_whatever_is_held_a_list_that_is_said_twice_is_believed_and_nothing_stay
     assert guarded(applied(between_times, second), read, (), EVENING + 2 * HOUR).is_empty
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(ROWS, ROWS)
 def test_a_list_that_is_taken_back_leaves_every_price_it_did_not_add_or_believe(
     before: Any, after: Any

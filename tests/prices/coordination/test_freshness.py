@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prices.coordination.freshness import answer_within, fresh_for, fresh_left, is_fresh, next_due, next_send
@@ -45,7 +45,6 @@ def test_a_first_refresh_just_before_a_tick_is_not_repeated_on_it() -> None:
     assert next_due(just_before, HOURS, tick_every(HOURS)) == just_before + HOURS
 
 
-@settings(deadline=None)
 @given(TIMES, INTERVALS, INTERVALS)
 def test_a_refresh_is_due_when_the_prices_are_stale_and_at_most_an_interval_later(
     refreshed: datetime, interval: timedelta, step: timedelta
@@ -117,7 +116,6 @@ def test_the_heir_of_a_dead_run_is_sent_for_once_and_then_as_any_message() -> No
     assert send_at(started=NOON, again=dead, sent=dead) == dead + 2 * LEASE
 
 
-@settings(deadline=None)
 @given(MAYBE, MAYBE, MAYBE, INTERVALS, INTERVALS, INTERVALS, INTERVALS)
 def test_a_message_is_sent_neither_before_another_may_begin_nor_while_prices_are_fresh(
     refreshed: datetime | None,
@@ -153,7 +151,6 @@ def test_a_message_is_sent_neither_before_another_may_begin_nor_while_prices_are
         assert not is_fresh(refreshed, max(due, refreshed), interval)
 
 
-@settings(deadline=None)
 @given(TIMES, TIMES, INTERVALS, INTERVALS)
 def test_prices_are_fresh_for_exactly_what_is_left(
     refreshed: datetime, now: datetime, interval: timedelta, later: timedelta

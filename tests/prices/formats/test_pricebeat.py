@@ -46,7 +46,7 @@ overrides = st.dictionaries(names, values, max_size=4).flatmap(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(overrides, max_size=3), amounts)
 def test_a_schedule_is_read_back_as_it_was_whatever_its_conditions(told: list[Any], prompt: str) -> None:
     kept = schedule(*told, prompt=prompt)

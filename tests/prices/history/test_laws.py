@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, StaticPool, create_engine, event
 
@@ -26,6 +26,7 @@ from prices.store.database import _begin_sqlite, reading, writing
 from prices.store.queries import catalogue_state
 from prices.upstream.model_list import OpenRouterList, parse
 from prices.upstream.received import Received
+from tests.support.laws import examples
 from tests.support.ledger import started
 from tests.support.lists import body, listed
 
@@ -157,7 +158,7 @@ def _memory(content: bytes | None) -> Iterator[tuple[Engine, sqlite3.Connection]
         connection.close()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=UNSHRUNK)
+@settings(max_examples=examples(30), phases=UNSHRUNK)
 @given(st.lists(rows(), min_size=1, max_size=6), st.booleans())
 def test_at_any_time_the_price_is_that_of_the_body_in_force_and_every_revision_stays(
     bodies: list[list[Any]], guarded: bool
@@ -190,7 +191,7 @@ def test_at_any_time_the_price_is_that_of_the_body_in_force_and_every_revision_s
             assert [change.cursor for change in changes] == sorted({change.cursor for change in changes})
 
 
-@settings(max_examples=20, deadline=None, phases=UNSHRUNK)
+@settings(max_examples=examples(20), phases=UNSHRUNK)
 @given(st.lists(rows(), min_size=2, max_size=5))
 def test_replaying_a_models_changes_gives_its_price(bodies: list[list[Any]]) -> None:
     with _memory(_migrated()) as (engine, _connection):

@@ -23,6 +23,7 @@ from prices.runtime.settings import Settings
 from prices.store.database import make_engine, reading
 from prices.store.queries import catalogue_state
 from tests.prices.conftest import emptied
+from tests.support.laws import examples
 from tests.support.ledger import fill
 from tests.support.lists import model
 
@@ -240,7 +241,7 @@ def rows_of(drawn: dict[str, Any], turned: bool) -> list[Any]:
     return rows[::-1] if turned else rows
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), suppress_health_check=list(HealthCheck))
 @given(LISTS_IN_TURN)
 def test_what_a_revision_served_can_be_asked_for_again_byte_for_byte(fresh_engine: Any, lists: Any) -> None:
     engine, served = fresh_engine(), {}
@@ -255,7 +256,7 @@ def test_what_a_revision_served_can_be_asked_for_again_byte_for_byte(fresh_engin
             assert prices.encoded(IDENTITY) == body
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), suppress_health_check=list(HealthCheck))
 @given(LISTS_IN_TURN)
 def test_at_a_time_gives_what_the_list_of_that_time_said_whatever_came_after(
     fresh_engine: Any, lists: Any

@@ -160,7 +160,6 @@ def hanging(go_on: threading.Event) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def hung_database(monkeypatch: pytest.MonkeyPatch) -> Any:
     go_on = threading.Event()
-    monkeypatch.setattr(health, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(health, "check_database", hanging(go_on))
     yield go_on
     go_on.set()
@@ -171,9 +170,9 @@ def test_a_database_that_hangs_is_told_as_down_in_time_and_hides_nothing_else(
     lively: Services, hung_database: threading.Event
 ) -> None:
     reporter = HealthReporter(lively)
-    for _probe in range(8):
+    for _probe in range(2):
         told = reporter.report()
-        assert (told["database"]["status"], told["database"]["reason"]) == ("down", "no answer within 0.1 s")
+        assert (told["database"]["status"], told["database"]["reason"]) == ("down", "no answer within 1 s")
         assert told["redis"]["status"] == "ok"
 
 
@@ -188,6 +187,7 @@ def test_probes_of_a_database_that_hangs_do_not_pile_up(
         begun.append(1)
         return check(*given)
 
+    monkeypatch.setattr(health, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(health, "check_database", counted)
     reporter = HealthReporter(lively)
     for _probe in range(8):

@@ -21,6 +21,7 @@ from prices.pricing.schedule import PriceSchedule
 from prices.runtime.settings import ROOT
 from prices.upstream.model_list import parse
 from tests.support.json_values import JSON_VALUES
+from tests.support.laws import examples
 
 RECORDED = sorted((ROOT.parent / "shared" / "openrouter").glob("*.json.gz"))
 MIDNIGHT = datetime(2026, 8, 6, tzinfo=UTC)
@@ -101,7 +102,7 @@ def by_fractions(parts: dict[str, int], pricing: dict[str, Any]) -> Fraction | N
     )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=examples(200))
 @given(PARTED, PRICINGS, MARKUPS)
 def test_a_cost_is_the_bill_written_out_in_fractions(
     parts: dict[str, int], pricing: dict[str, Any], markup: Decimal
@@ -122,7 +123,7 @@ def test_a_cost_is_the_bill_written_out_in_fractions(
         assert set(line["amount"]) <= set("0123456789.")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(PARTED, PARTED, PRICINGS, TIMES, st.integers(0, 2359), st.integers(0, 2359), AMOUNTS)
 def test_calls_in_the_same_window_cost_together_what_they_cost_apart(
     one: dict[str, int],
@@ -141,7 +142,7 @@ def test_calls_in_the_same_window_cost_together_what_they_cost_apart(
     assert (together.total is None) == any(found.total is None for found in apart)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(PARTED, PARTED, PRICINGS, AMOUNTS, st.integers(0, 50), st.booleans())
 def test_calls_at_the_same_tier_cost_together_what_they_cost_apart(
     one: dict[str, int],
@@ -162,7 +163,7 @@ def test_calls_at_the_same_tier_cost_together_what_they_cost_apart(
     assert Fraction(together.known_total) == Fraction(first.known_total) + Fraction(second.known_total)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(150))
 @given(PARTED, PRICINGS, st.sets(st.sampled_from(sorted(DIMENSIONS)), min_size=1))
 def test_a_dynamic_price_that_is_used_never_yields_a_number(
     parts: dict[str, int], pricing: dict[str, Any], dynamic: set[str]
@@ -179,7 +180,7 @@ def test_a_dynamic_price_that_is_used_never_yields_a_number(
     assert Fraction(found.known_total) == sum(map(Fraction, others))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(PARTED, PRICINGS, AMOUNTS, AMOUNTS)
 def test_telling_cached_tokens_apart_never_costs_more_than_not_telling_them(
     parts: dict[str, int], pricing: dict[str, Any], one: str, other: str
@@ -194,7 +195,7 @@ def test_telling_cached_tokens_apart_never_costs_more_than_not_telling_them(
     assert cost(reported(split), pricing).known_total == cost(reported(whole), pricing).known_total
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(PARTED, PRICINGS, st.sampled_from(PARTS), st.integers(1, 1000))
 def test_more_use_never_costs_less(
     parts: dict[str, int], pricing: dict[str, Any], name: str, more: int
@@ -203,7 +204,7 @@ def test_more_use_never_costs_less(
     assert cost(reported(parts | {name: parts[name] + more}), pricing).known_total >= less.known_total
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     st.fixed_dictionaries(
         {},

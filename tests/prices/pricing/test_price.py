@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from prices.errors import PriceError
 from prices.pricing.price import Price, PriceState, is_name
 from tests.support.json_values import JSON_VALUES
+from tests.support.laws import examples
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_what_is_no_price_is_refused_in_one_short_line(value: object) -> None:
     assert "\n" not in str(refused.value)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.decimals(0, 10**6, places=12))
 def test_any_amount_survives_being_written_and_read_again(amount: Decimal) -> None:
     price = Price.parse(f"{amount:f}")
@@ -73,7 +74,7 @@ def test_any_amount_survives_being_written_and_read_again(amount: Decimal) -> No
     assert price.amount == amount
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.text(max_size=70) | JSON_VALUES | st.builds("{}e{}".format, st.integers(), st.integers(-90, 60)))
 def test_whatever_comes_is_a_price_or_a_price_error(value: object) -> None:
     try:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from prices.pricing.rates import Rates, rates_at
 from prices.pricing.schedule import PriceSchedule
+from tests.support.laws import examples
 
 NOON = datetime(2026, 8, 6, 12, tzinfo=UTC)
 TIER = {"min_prompt_tokens": 200_000, "prompt": "4", "completion": "18"}
@@ -197,7 +198,7 @@ def test_the_size_of_each_of_several_prompts_is_not_told_by_their_sum() -> None:
 # Laws
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.integers(0, 50), max_size=5), st.integers(0, 60), st.integers(0, 60))
 def test_a_larger_prompt_meets_every_tier_that_a_smaller_one_meets(
     sizes: list[int], one: int, other: int
@@ -210,7 +211,7 @@ def test_a_larger_prompt_meets_every_tier_that_a_smaller_one_meets(
     ]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.integers(0, 1439), st.integers(0, 1439), st.integers(0, 1439))
 def test_two_windows_that_meet_end_to_end_cover_each_minute_once(start: int, end: int, minute: int) -> None:
     first, second = (hour // 60 * 100 + hour % 60 for hour in (start, end))

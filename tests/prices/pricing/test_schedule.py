@@ -16,6 +16,7 @@ from prices.pricing.price import Price, PriceState
 from prices.pricing.rates import rates_at
 from prices.pricing.schedule import PriceSchedule
 from tests.support.json_values import JSON_VALUES
+from tests.support.laws import examples
 from tests.support.lists import schedule
 
 
@@ -233,7 +234,7 @@ def read_back(parsed: PriceSchedule) -> PriceSchedule:
     return PriceSchedule.from_json(text)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.dictionaries(
         st.sampled_from(["min_prompt_tokens", "utc_days", "weight", "tier"]), JSON_VALUES, max_size=3

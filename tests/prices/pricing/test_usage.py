@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from prices.errors import UsageError
 from prices.pricing.usage import MOST, read_usage
 from tests.support.json_values import JSON_VALUES
+from tests.support.laws import examples
 
 
 def quantities(**usage: Any) -> dict[str, int]:
@@ -293,7 +294,7 @@ PROMPT = [
 ]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     JSON_VALUES
     | st.recursive(

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -84,7 +84,6 @@ def test_confirming_moves_the_time_forward_only_and_knows_another_content(redis:
     assert revision_there(redis) == 1
 
 
-@settings(deadline=None)
 @given(st.timedeltas(timedelta(0), timedelta(days=27_000)).map(lambda later: NOON + later))
 def test_a_time_survives_redis_to_the_microsecond(at: datetime) -> None:
     stamp = Stamp("x", at)

@@ -23,6 +23,7 @@ from prices.pricing.rates import rates_at
 from prices.store.database import reading
 from prices.store.queries import catalogue_state
 from prices.upstream.model_list import OpenRouterList, parse
+from tests.support.laws import examples
 from tests.support.ledger import feed
 from tests.support.lists import listed, model
 
@@ -187,7 +188,7 @@ RULES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(150))
 @given(RULES, st.integers(0, 23), STEPS)
 def test_a_base_price_is_believed_when_it_was_seen_twice_in_a_row_whatever_windows_hide_between(
     rules: list[dict[str, Any]], first_hour: int, steps: list[Step]

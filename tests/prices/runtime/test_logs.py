@@ -47,6 +47,7 @@ def spoken(log_format: str) -> list[str]:
     return done.stderr.splitlines()
 
 
+@pytest.mark.process
 def test_lines_for_people_are_in_one_form_whoever_wrote_them() -> None:
     lines = [re.sub(r"^\d{4}-\S+Z", "TIME", line) for line in spoken("console")]
     assert lines[:3] == [
@@ -58,6 +59,7 @@ def test_lines_for_people_are_in_one_form_whoever_wrote_them() -> None:
     assert lines[-2:] == ["    ZeroDivisionError: division by zero", "TIME [info] The end [pricebeat]"]
 
 
+@pytest.mark.process
 def test_lines_for_drains_are_json_objects() -> None:
     events = [json.loads(line) for line in spoken("json")]
     assert [event.pop("timestamp")[:2] for event in events] == ["20"] * 4
@@ -110,6 +112,7 @@ for text in json.loads(sys.argv[3]):
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("log_format", "stderr"), [("console", "pipe"), ("console", "tty"), ("json", "pipe")]
 )
@@ -141,7 +144,7 @@ texts = st.text(alphabet="ab1é%{} \t=\r\n\"'", max_size=8)
 values = texts | st.integers() | st.floats() | st.none() | st.lists(texts, max_size=2)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(["age", "holder", "left", "run_id", "worker"]), values))
 def test_a_plain_line_is_what_structlog_writes_without_colours(fields: dict[str, Any]) -> None:
     renderer = ConsoleRenderer(

@@ -30,6 +30,7 @@ def test_a_script_that_redis_has_forgotten_is_loaded_and_runs_once(redis: Redis)
     assert redis.get("test:count") == b"1"
 
 
+@pytest.mark.process
 def test_a_redis_that_was_restarted_empty_runs_scripts_at_once(tmp_path: Path) -> None:
     with RedisServer(tmp_path, port=free_port(), persistent=False) as server, make_redis(server.url) as redis:
         COUNT(redis, ("test:count",), (1,))

@@ -19,6 +19,7 @@ from prices.errors import ClaimLostError, UpstreamError, in_full
 from prices.upstream import download
 from prices.upstream.download import fetch
 from prices.upstream.model_list import parse
+from tests.support.laws import examples
 from tests.support.tiny_server import TinyServer
 
 KEY = "sk-or-a-very-secret-key"
@@ -247,7 +248,7 @@ def test_a_date_without_a_zone_is_utc_wherever_we_are(zone: str, monkeypatch: py
 PARTS_OF_DATES = ("Fri,", "31", "Dec", "9999", "23:59:59", "GMT", "-2300", "0", "1.1", "1e9", "(", "\\", '"')
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.lists(st.sampled_from(PARTS_OF_DATES), max_size=8))
 def test_whatever_a_retry_after_says_is_a_number_of_seconds(words: list[str]) -> None:
     assert 0 <= download._seconds(" ".join(words), NOON) <= download.LONGEST_RETRY_AFTER

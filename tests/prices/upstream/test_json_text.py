@@ -18,6 +18,7 @@ from prices.upstream.model_list import parse
 from prices.upstream.pages import Pages
 from prices.upstream.passed_on import MAX_ENVELOPE_BYTES, MAX_ROW_BYTES
 from tests.support.json_values import JSON_VALUES
+from tests.support.laws import examples
 from tests.support.lists import body, model
 
 MIB = 1024 * 1024
@@ -62,7 +63,7 @@ def assert_one_line(error: UpstreamError) -> None:
     assert len(str(error)) < 500
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(bodies())
 def test_whatever_comes_is_a_list_that_everybody_can_read_or_one_line(whole: bytes) -> None:
     try:
@@ -79,7 +80,7 @@ def test_whatever_comes_is_a_list_that_everybody_can_read_or_one_line(whole: byt
     assert all(str(row).isprintable() and len(str(row)) < 700 for row in listed.skipped)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(150))
 @given(bodies(), bodies())
 def test_whatever_pages_come_they_are_one_body_or_one_line(first: bytes, second: bytes) -> None:
     pages = Pages()

@@ -17,6 +17,7 @@ from prices.errors import UpstreamError
 from prices.runtime.settings import ROOT
 from prices.upstream.download import fetch
 from prices.upstream.model_list import OpenRouterModel, SkippedRow, parse
+from tests.support.laws import examples
 from tests.support.lists import body, listed, model
 
 RECORDED = sorted((ROOT.parent / "shared" / "openrouter").glob("*.json.gz"))
@@ -171,7 +172,7 @@ def test_the_reason_of_a_refusal_can_be_stored_whatever_the_id_was() -> None:
     assert "\x1b" not in str(refused.value)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=60), st.integers(0, 200))
 def test_whatever_bytes_come_are_a_list_or_an_upstream_error(noise: bytes, at: int) -> None:
     good = body(model("a/one"), model("a/two", context_length=5), total_count=2)

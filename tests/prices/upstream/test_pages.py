@@ -22,6 +22,7 @@ from prices.upstream.model_list import parse
 from prices.upstream.pages import MAX_PAGES, Pages
 from tests.prices.upstream.test_model_list import RECORDED
 from tests.support.json_values import JSON_VALUES
+from tests.support.laws import examples
 from tests.support.lists import body, model
 
 BASE = "https://up.example/api/v1/models"
@@ -136,7 +137,7 @@ def test_a_total_that_does_not_add_up_is_refused(total: object) -> None:
         read(page("one", link="?offset=1", total=total), page("two", link=None, total=total))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(JSON_VALUES, max_size=3), JSON_VALUES)
 def test_whatever_pages_hold_they_are_put_together_or_refused(rows: list[Any], link: object) -> None:
     second = json.dumps({"data": rows, "links": {"next": link}}, default=str).encode()

@@ -1,7 +1,6 @@
 """The cluster's fixtures: pytest-celery's, over local processes, so that Docker is never contacted."""
 
 import contextlib
-import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -18,9 +17,9 @@ from pytest_celery import (
     RedisTestBroker,
 )
 
-import deploy_migrations
 from local.guardian import Guardian
 from local.standin.client import Standin
+from tests.conftest import migrate
 from tests.support.postgres import make_postgres_database
 from tests.system.cluster.cluster import Cluster, close, prepare
 from tests.system.cluster.matrix import FaultRow
@@ -60,9 +59,7 @@ def make_database(
         else:
             server = request.getfixturevalue("postgres_url")
             url = make_postgres_database(server, f"cluster_{os.getpid()}_{next(numbers)}")
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
-            patch.setenv("DATABASE_URL", url)
-            assert deploy_migrations.main([]) == 0
+        migrate(url)
         return url
 
     return make

@@ -14,8 +14,12 @@ ANSWER_SECONDS = 10.0
 
 @dataclass
 class Seen:
-    """What the clients saw: statuses, the bodies of each revision, and each failure with when it was."""
+    """What the clients saw: how often each was answered, statuses, the bodies of each revision, and failures.
 
+    A failure is told with when it was.
+    """
+
+    answers: list[int]
     statuses: Counter[int] = field(default_factory=Counter)
     bodies: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     failures: list[tuple[float, str]] = field(default_factory=list)
@@ -39,7 +43,7 @@ class Crowd(threading.Thread):
         super().__init__(name="crowd")
         self._port, self._clients, self._every = port, clients, every
         self._enough = threading.Event()
-        self.seen = Seen()
+        self.seen = Seen([0] * clients)
 
     def run(self) -> None:
         """Ask until told that it is enough."""
@@ -70,6 +74,7 @@ class Crowd(threading.Thread):
                 client.close()
             else:
                 self.seen.statuses[status] += 1
+                self.seen.answers[number] += 1
                 if status == 200:
                     told = hashlib.sha256(body).hexdigest() + headers["etag"]
                     self.seen.bodies[path, headers["x-price-revision"]].add(told)

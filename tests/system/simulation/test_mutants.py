@@ -7,6 +7,8 @@ import pytest
 from tests.system.simulation.mutants import copy_tree, survivors
 from tests.system.simulation.mutations import MUTATIONS, Edit, Mutation, TextGoneError
 
+pytestmark = pytest.mark.process
+
 
 def test_every_safeguard_still_stands_where_its_mutation_looks_for_it(tmp_path: Path) -> None:
     for number, mutation in enumerate(MUTATIONS):
