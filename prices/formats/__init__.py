@@ -1,1 +1,1 @@
-"""One file per format in which clients take the catalogue: pure functions from models to bytes."""
+"""One pure file per format in which clients take the catalogue; `registry.py` lists the published ones."""
