@@ -38,15 +38,24 @@ _UPDATE_RUNNING_RUN = update(refresh_runs).where(
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a refresh: its worker, its task, and whether it passes over freshness and waits."""
+
+    worker: str
+    task_id: str | None = None
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The run that was started, whose number is the fence, and what the catalogue was then.
 
-    `attempt` is how many runs in a row failed before it.
+    `failed_before` is how many runs in a row failed before it.
     """
 
     run_id: int
     state: CatalogueState
-    attempt: int = 0
+    failed_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +86,9 @@ class Waiting:
 
 def start_run(
     connection: Connection,
+    attempt: Attempt,
     *,
-    worker: str,
     token: str,
-    task_id: str | None,
-    forced: bool,
     degraded: bool,
     interval: timedelta,
     lease: timedelta,
@@ -93,30 +100,30 @@ def start_run(
     connection.execute(_LOCK_CATALOGUE)
     state = queries.catalogue_state(connection)
     now, refreshed_at = state.now, state.refreshed_at
-    if refreshed_at and not forced and freshness.is_fresh(refreshed_at, now, interval):
+    if refreshed_at and not attempt.forced and freshness.is_fresh(refreshed_at, now, interval):
         return Fresh(now - refreshed_at, state.revision, state)
     last = queries.last_run(connection)
     if last is not None and last.state == RUNNING:
         if abs(now - last.heartbeat_at) <= lease:
             return Busy(last.id, last.worker, now - last.started_at)
         fail_run(connection, last.id, now, f"{ABANDONED}: its heartbeat stopped")
-    elif not forced and (until := waits_until(last, now)):
+    elif not attempt.forced and (until := waits_until(last, now)):
         return Waiting(until, (last and last.reason) or "")
-    attempt = 0 if last is None or last.outcome == "refreshed" else last.attempt + 1
+    failed_before = 0 if last is None or last.outcome == "refreshed" else last.attempt + 1
     row = {
         "state": RUNNING,
-        "worker": worker,
+        "worker": attempt.worker,
         "token": token,
-        "task_id": task_id,
-        "attempt": attempt,
-        "forced": forced,
+        "task_id": attempt.task_id,
+        "attempt": failed_before,
+        "forced": attempt.forced,
         "degraded": degraded,
         "started_at": now,
         "heartbeat_at": now,
     }
     run_id = connection.execute(_INSERT_RUN, row).scalar_one()
     connection.execute(_MOVE_FENCE, {"fence": run_id})
-    return Started(run_id, state, attempt)
+    return Started(run_id, state, failed_before)
 
 
 def beat_run(connection: Connection, run_id: int) -> bool:

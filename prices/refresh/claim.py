@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from prices.coordination.freshness import fresh_for
 from prices.coordination.lease import Barred, Holder, Lease, Renewal, make_token
-from prices.coordination.runs import Busy, Fresh, Started, Waiting, beat_run, start_run
+from prices.coordination.runs import Attempt, Busy, Fresh, Started, Waiting, beat_run, start_run
 from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError, in_full
 from prices.runtime.clock import Clock
 from prices.runtime.logs import log
@@ -35,11 +35,12 @@ class Held:
 class Claim:
     """The right to refresh; the run's number is its fence. `check` before anything that counts.
 
-    `state` is what the catalogue was when it was taken, `attempt` how many runs in a row failed before.
+    `state` is what the catalogue was when it was taken, `failed_before` how many runs in a row failed before.
     """
 
     def __init__(
         self,
+        attempt: Attempt,
         started: Started,
         lock: Lease,
         engine: Engine,
@@ -51,7 +52,8 @@ class Claim:
         ttl: timedelta,
         deployment: str,
     ) -> None:
-        self.run_id, self.state, self.attempt = started.run_id, started.state, started.attempt
+        self.attempt = attempt
+        self.run_id, self.state, self.failed_before = started.run_id, started.state, started.failed_before
         self.degraded = degraded
         self._deployment = deployment
         self._lock, self._engine, self._clock = lock, engine, clock
@@ -121,12 +123,7 @@ class Claim:
 
 @contextmanager
 def claim(
-    services: Services,
-    *,
-    worker: str,
-    task_id: str | None,
-    force: bool,
-    trust_marker: bool,
+    services: Services, attempt: Attempt, *, trust_marker: bool = False
 ) -> Iterator[Claim | Fresh | Held | Waiting]:
     """Give the claim for the length of the block, or say why there is none.
 
@@ -139,11 +136,11 @@ def claim(
     lock = Lease(
         services.redis,
         keys.lock,
-        make_token(worker, task_id or "-", str(int(time.time())), keys.deployment),
+        make_token(attempt.worker, attempt.task_id or "-", str(int(time.time())), keys.deployment),
         lease=settings.lock_lease,
     )
     taken_at = clock.monotonic()
-    refused, degraded = _take(lock, keys.fresh if trust_marker and not force else None)
+    refused, degraded = _take(lock, keys.fresh if trust_marker and not attempt.forced else None)
     if isinstance(refused, Holder) and refused.is_foreign(keys.deployment):
         log.error(
             "Another deployment on this Redis holds the price update lock, the database alone decides; "
@@ -168,10 +165,8 @@ def claim(
         with writing(services.engine) as connection:
             decided = start_run(
                 connection,
-                worker=worker,
+                attempt,
                 token=lock.token,
-                task_id=task_id,
-                forced=force,
                 degraded=degraded,
                 interval=settings.refresh_interval,
                 lease=settings.lock_lease,
@@ -185,6 +180,7 @@ def claim(
             run_id = decided.run_id
             log.info("Acquired cluster-wide price update lock", run_id=run_id, degraded=degraded)
             claimed = Claim(
+                attempt,
                 decided,
                 lock,
                 services.engine,

@@ -1,13 +1,12 @@
 """The story of a refresh: claim, fetch, decide, commit, publish, release."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from prices.catalogue.guards import Guards
 from prices.coordination.freshness import fresh_for
-from prices.coordination.runs import Fresh, Waiting
+from prices.coordination.runs import Attempt, Fresh, Waiting
 from prices.errors import PricesError, UpstreamError, in_full, one_line
 from prices.published.make import publish_current, publish_state
 from prices.published.packing import PackedAhead, pack_ahead
@@ -15,23 +14,19 @@ from prices.refresh.claim import Claim, Held, claim
 from prices.refresh.commit import MAX_NAMED_ROWS, commit, confirm
 from prices.refresh.failure import close_failed, reason_of, wait_of
 from prices.refresh.outcome import Refresh, RefreshFailedError
-from prices.refresh.shelf import GivenBody, Shelf
+from prices.refresh.receive import Progress, receive, take_given
 from prices.refresh.stash import Stash
 from prices.runtime.logs import bind_context, log
 from prices.services import Services
 from prices.store.queries import CatalogueState
-from prices.upstream.download import fetch
 from prices.upstream.model_list import OpenRouterList, parse
 from prices.upstream.received import Receipt, Received
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What kind of refresh was asked for."""
+    """What is asked of a refresh beside its attempt."""
 
-    force: bool
     accept_held: bool
     given: Received | None
     progress: Progress
@@ -57,16 +52,11 @@ def refresh_prices(
     Raises RefreshFailedError, after the run's row was closed with the reason.
     """
     began = time.monotonic()
+    attempt = Attempt(worker, task_id, forced=force)
     with bind_context(worker=worker, **({"task_id": task_id} if task_id else {})):
         try:
             progress("claiming")
-            with claim(
-                services,
-                worker=worker,
-                task_id=task_id,
-                force=force,
-                trust_marker=trust_marker,
-            ) as claimed:
+            with claim(services, attempt, trust_marker=trust_marker) as claimed:
                 if isinstance(claimed, Held):
                     age = claimed.since.total_seconds() if claimed.since else None
                     return Refresh("skipped", "held", holder=claimed.holder, age_seconds=age)
@@ -86,7 +76,7 @@ def refresh_prices(
                         last_failure=claimed.reason,
                     )
                 with bind_context(run_id=claimed.run_id):
-                    asked = _Asked(force, accept_held, given, progress)
+                    asked = _Asked(accept_held, given, progress)
                     return _run(services, claimed, asked, began)
         except RefreshFailedError:
             raise
@@ -97,12 +87,15 @@ def refresh_prices(
 
 def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Refresh:
     """Fetch, decide, commit and publish under a claim; close the run's row whatever happens."""
-    shelf = GivenBody(asked.given) if asked.given else _stash(services, claimed, asked)
+    stash = _stash(services, claimed)
     receipt, ahead = None, None
     try:
-        body, receipt = _receive(services, shelf, claimed, asked)
+        if asked.given:
+            body, receipt = take_given(asked.given, claimed.state)
+        else:
+            body, receipt = receive(services, stash, claimed, asked.progress)
         asked.progress("deciding")
-        listed = None if body is None else _parse(body, shelf, claimed.run_id)
+        listed = None if body is None else _parse(body)
         del body  # a large list is there once in memory, not twice
         if listed and not asked.given:
             ahead = pack_ahead(listed, receipt.digest)
@@ -117,11 +110,9 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
         meant, reason = isinstance(error, PricesError), reason_of(error)
         unknown = not meant and isinstance(error, Exception)
         log.error("Price update failed", reason=in_full(error) if meant else reason, exc_info=unknown)
-        if receipt and receipt.at and unknown:
-            shelf.reject(
-                claimed.run_id
-            )  # the second failure on the same body, and nobody knows why: a fetch may help
-        wait = timedelta(0) if asked.given else wait_of(services, error, claimed.attempt)
+        if not asked.given and _is_body_at_fault(error, receipt):
+            stash.reject(claimed.run_id)
+        wait = timedelta(0) if asked.given else wait_of(services, error, claimed.failed_before)
         retry_at = close_failed(services, claimed.run_id, reason, wait)
         if not isinstance(error, Exception):
             raise
@@ -135,8 +126,8 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
         )
         raise RefreshFailedError(reason, failed) from error
     del listed
-    shelf.forget(claimed.run_id)
     if not asked.given:
+        stash.forget(claimed.run_id)
         asked.progress("publishing")
         publish(services, committed.state if claimed.holds() else None, ahead)
     done = Refresh(
@@ -150,10 +141,10 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
     return done
 
 
-def _stash(services: Services, claimed: Claim, asked: _Asked) -> Stash:
+def _stash(services: Services, claimed: Claim) -> Stash:
     settings = services.settings
     redis, keys = None if claimed.degraded else services.redis, services.keys
-    lifetime, readable = fresh_for(settings.refresh_interval), not asked.force
+    lifetime, readable = fresh_for(settings.refresh_interval), not claimed.attempt.forced
     return Stash(redis, services.engine, settings.upstream_url, lifetime, keys=keys, readable=readable)
 
 
@@ -164,40 +155,17 @@ def _guards(services: Services, asked: _Asked) -> Guards | None:
     return Guards(settings.guard_factor, settings.guard_loss, settings.guard_growth)
 
 
-def _receive(services: Services, shelf: Shelf, claimed: Claim, asked: _Asked) -> tuple[bytes | None, Receipt]:
-    """Use the body that is there already, from a run that could not commit it, or fetch one and keep it.
+def _is_body_at_fault(error: BaseException, receipt: Receipt | None) -> bool:
+    """Whether no later run could use the body either.
 
-    Of one from which nothing can be learnt there is only the receipt.
+    It is no price list, or it failed for the second time and nobody knows why: a fetch may help.
     """
-    settings, state = services.settings, claimed.state
-    if there := shelf.get(state):
-        body, receipt = (None, there) if isinstance(there, Receipt) else (there.body, there.receipt)
-        log.info("Using a body that was received before", bytes=receipt.size, at=receipt.at)
-        return None if state.learns_nothing_from(receipt.digest, receipt.at) else body, receipt
-
-    def received(count: int) -> None:
-        claimed.check()  # a holder that was stopped must not go on receiving beside its successor
-        asked.progress(f"fetching: {count // 1024} KiB received")
-
-    claimed.check()
-    asked.progress("fetching")
-    began = services.clock.monotonic()
-    body = (services.fetch or fetch)(settings.upstream_url, settings.upstream_authorization, received)
-    seconds = round(services.clock.monotonic() - began, 3)
-    receipt = Received(body, fetch_seconds=seconds).receipt
-    if state.learns_nothing_from(receipt.digest, receipt.at):
-        shelf.mark(claimed.run_id, receipt.digest)
-        return None, receipt
-    shelf.put(claimed.run_id, body)
-    return body, receipt
+    unknown = isinstance(error, Exception) and not isinstance(error, PricesError)
+    return receipt is not None and (isinstance(error, UpstreamError) or (unknown and receipt.at is not None))
 
 
-def _parse(body: bytes, shelf: Shelf, run_id: int) -> OpenRouterList:
-    try:
-        listed = parse(body)
-    except UpstreamError:
-        shelf.reject(run_id)
-        raise
+def _parse(body: bytes) -> OpenRouterList:
+    listed = parse(body)
     for row in listed.skipped[:MAX_NAMED_ROWS]:
         log.warning("A row of upstream's list was skipped", row=str(row))
     if count := listed.dropped.count:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from prices.catalogue.guards import Guards
-from prices.coordination.runs import Busy, Fresh, Started, Waiting, start_run
+from prices.coordination.runs import Attempt, Busy, Fresh, Started, Waiting, start_run
 from prices.refresh.commit import Counts, commit
 from prices.store.database import reading, utc_now, writing
 from prices.upstream.model_list import parse
@@ -17,19 +17,18 @@ INTERVAL = timedelta(hours=3)
 LEASE = timedelta(seconds=60)
 
 
-def try_to_start(engine: Engine, worker: str = "w1", **other: Any) -> Started | Fresh | Busy | Waiting:
+def try_to_start(
+    engine: Engine, worker: str = "w1", *, task_id: str | None = None, forced: bool = True, **other: Any
+) -> Started | Fresh | Busy | Waiting:
     """Ask whether a run may start; forced, unless told otherwise."""
     asked: dict[str, Any] = {
-        "worker": worker,
         "token": f"{worker}|-|0123456789abcdef",
-        "task_id": None,
-        "forced": True,
         "degraded": False,
         "interval": INTERVAL,
         "lease": LEASE,
     }
     with writing(engine) as connection:
-        return start_run(connection, **asked | other)
+        return start_run(connection, Attempt(worker, task_id, forced), **asked | other)
 
 
 def started(engine: Engine, **other: Any) -> int:

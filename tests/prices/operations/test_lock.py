@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from prices.coordination.lease import Lease, make_token
+from prices.coordination.runs import Attempt
 from prices.errors import ClaimLostError, DatabaseUnavailableError
 from prices.operations.lock import LockState, break_lock, show_lock
 from prices.refresh.claim import Claim, claim
@@ -42,7 +43,7 @@ def test_a_lock_that_nobody_holds_is_shown_as_free(stores: Services) -> None:
 
 
 def test_a_claim_is_shown_in_both_stores_under_one_token(stores: Services) -> None:
-    with claim(stores, worker="w1@host", task_id="task", force=True, trust_marker=False) as claimed:
+    with claim(stores, Attempt("w1@host", "task", forced=True)) as claimed:
         assert isinstance(claimed, Claim)
         shown = show_lock(stores)
         assert shown.token == shown.redis_token == shown.run_token
@@ -71,7 +72,7 @@ def test_without_the_database_nothing_is_shown_or_broken(stores: Services) -> No
 
 
 def test_a_broken_claim_finds_out_frees_the_way_and_commits_nothing(stores: Services) -> None:
-    with claim(stores, worker="w1@host", task_id="task", force=True, trust_marker=False) as claimed:
+    with claim(stores, Attempt("w1@host", "task", forced=True)) as claimed:
         assert isinstance(claimed, Claim)
         assert break_lock(stores, str(show_lock(stores).token), by="operator@host")
         assert show_lock(stores) == LockState()

@@ -10,7 +10,7 @@ from redis import Redis
 from sqlalchemy import Engine, select, update
 
 from prices.coordination.lease import Lease, Renewal, make_token
-from prices.coordination.runs import Fresh, finish_run
+from prices.coordination.runs import Attempt, Fresh, finish_run
 from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError
 from prices.published.make import publish_current
 from prices.refresh.claim import Claim, Held, claim
@@ -24,6 +24,7 @@ from tests.support.lists import model
 from tests.support.made_clock import MadeClock
 
 TTL = 10 * LEASE
+ATTEMPT = Attempt("w1@host", "task", forced=True)
 
 
 @pytest.fixture
@@ -38,14 +39,10 @@ def ours(stores: Services, clock: MadeClock) -> Services:
     return replace(stores, settings=settings, clock=clock)
 
 
-def claiming(services: Services, **other: Any) -> AbstractContextManager[Claim | Fresh | Held]:
-    asked: dict[str, Any] = {
-        "worker": "w1@host",
-        "task_id": "task",
-        "force": True,
-        "trust_marker": False,
-    }
-    return claim(services, **asked | other)
+def claiming(
+    services: Services, worker: str = ATTEMPT.worker, *, force: bool = True, **other: Any
+) -> AbstractContextManager[Claim | Fresh | Held]:
+    return claim(services, replace(ATTEMPT, worker=worker, forced=force), **other)
 
 
 def without_redis(services: Services) -> Services:

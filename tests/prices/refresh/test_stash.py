@@ -13,7 +13,7 @@ from redis import Redis
 from sqlalchemy import Engine, insert, select, text, update
 
 from prices.errors import DatabaseUnavailableError, PricesError
-from prices.refresh.shelf import GivenBody
+from prices.refresh.receive import take_given
 from prices.refresh.stash import Stash, StashedBody
 from prices.runtime.redis_client import PAYLOAD_KEY, Keys
 from prices.store.database import make_engine, reading, utc_now, writing
@@ -351,10 +351,10 @@ def test_a_stash_that_is_not_to_be_read_keeps_what_is_put_there_for_others(
 
 def test_a_body_that_is_given_is_used_only_where_the_catalogue_is_older() -> None:
     noon = datetime(2026, 8, 6, 12, tzinfo=UTC)
-    given = GivenBody(Received(BODY, noon))
+    given = Received(BODY, noon)
     empty = after(0)
-    assert given.get(empty).body == BODY
-    assert given.get(replace(empty, refreshed_at=noon - MINUTE)).at == noon
+    assert take_given(given, empty) == (BODY, given.receipt)
+    assert take_given(given, replace(empty, refreshed_at=noon - MINUTE)) == (BODY, given.receipt)
     for later in (noon, noon + MINUTE):
         with pytest.raises(PricesError, match=f"the catalogue is of {later:%Y-%m-%d %H:%M:%S} UTC already"):
-            given.get(replace(empty, refreshed_at=later))
+            take_given(given, replace(empty, refreshed_at=later))

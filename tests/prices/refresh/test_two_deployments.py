@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from prices.coordination.heartbeats import say_alive
 from prices.coordination.lease import Lease, make_token, read_holder
+from prices.coordination.runs import Attempt
 from prices.operations.health import HealthReporter
 from prices.operations.lock import break_lock, show_lock
 from prices.refresh.claim import Claim, claim
@@ -92,7 +93,7 @@ def test_a_lock_of_another_deployment_is_named_and_not_obeyed(pair: Pair) -> Non
 
 
 def test_a_claim_goes_on_though_another_deployment_takes_the_lock_meanwhile(pair: Pair) -> None:
-    with claim(pair.ours, worker="w", task_id=None, force=True, trust_marker=False) as claimed:
+    with claim(pair.ours, Attempt("w", forced=True)) as claimed:
         assert isinstance(claimed, Claim)
         pair.ours.redis.delete(LOCK_KEY)
         foreign_lock(pair)

@@ -15,6 +15,7 @@ import prices
 from local.redis_server import RedisServer
 from prices.beat.leader import Leadership
 from prices.coordination.heartbeats import forget, say_alive
+from prices.coordination.runs import Attempt
 from prices.errors import RedisUnavailableError
 from prices.operations.health import HealthReporter
 from prices.operations.lock import break_lock, show_lock
@@ -131,7 +132,7 @@ def test_every_script_and_transaction_of_ours_runs_there(
     made = make_publication(clustered.engine, clustered.settings.markup)
     redis_copy.refill(clustered.redis, clustered.keys, *made)
     assert reader_of(clustered).current().revision == 1
-    with claim(clustered, worker="w1", task_id=None, force=True, trust_marker=False) as claimed:
+    with claim(clustered, Attempt("w1", forced=True)) as claimed:
         assert isinstance(claimed, Claim)
         assert claimed.renew()
         assert not claimed.degraded

@@ -47,10 +47,10 @@ CLOSED = Edit("prices/refresh/commit.py", "if not closed:", "if False:")
 CHECK = Edit("prices/refresh/claim.py", "if unrenewed > self._lease:", "if False:")
 FRESH = Edit(
     "prices/coordination/runs.py",
-    "if refreshed_at and not forced and freshness.is_fresh(",
+    "if refreshed_at and not attempt.forced and freshness.is_fresh(",
     "if False and freshness.is_fresh(",
 )
-MARK = Edit("prices/refresh/claim.py", "fresh_key if trust_marker and not force else None", "None")
+MARK = Edit("prices/refresh/claim.py", "keys.fresh if trust_marker and not attempt.forced else None", "None")
 REDIS_LOCK = Edit(
     "prices/coordination/lease.py",
     "local holder = redis.call('GET', KEYS[1])\nif holder and holder ~= ARGV[1] then\n  local left",
@@ -75,7 +75,7 @@ HEARTBEAT = Edit(
 TTL = Edit("prices/refresh/claim.py", "if self._clock.monotonic() >= self._ends_at:", "if False:")
 BUSY = Edit("prices/coordination/runs.py", "if abs(now - last.heartbeat_at) <= lease:", "if False:")
 DEAD = Edit("prices/coordination/runs.py", "if abs(now - last.heartbeat_at) <= lease:", "if True:")
-STASH = Edit("prices/refresh/story.py", "if there := shelf.get(state):", "if there := None:")
+STASH = Edit("prices/refresh/receive.py", "if stashed := stash.get(state):", "if stashed := None:")
 STASH_REDIS = Edit(
     "prices/refresh/stash.py",
     "for put in (self._put_in_redis, self._put_in_database):",
@@ -102,7 +102,7 @@ HEIRS_BODY = (
     Edit("prices/refresh/stash.py", "return there and there > tonumber(run)", "return false"),
 )
 AFTER = Edit("prices/refresh/stash.py", " or stashed.run_id <= (state.refreshed_run_id or 0)", "")
-FORGET = Edit("prices/refresh/story.py", "    shelf.forget(claimed.run_id)\n", "")
+FORGET = Edit("prices/refresh/story.py", "        stash.forget(claimed.run_id)\n", "")
 NOTE = Edit(
     "prices/beat/timetable.py",
     '            self._send()\n            log.info("Sent the refresh that is due")\n'
@@ -115,7 +115,7 @@ HEIR = Edit(
 )
 WAITING = Edit(
     "prices/coordination/runs.py",
-    "elif not forced and (until := waits_until(last, now)):",
+    "elif not attempt.forced and (until := waits_until(last, now)):",
     "elif until := None:",
 )
 RETRY_AFTER = Edit(
