@@ -23,6 +23,7 @@ from tests.system.simulation.database import KEYS, SimDatabase
 from tests.system.simulation.process import Process, VirtualClock
 from tests.system.simulation.queue import Message, Queue
 from tests.system.simulation.redis import SimRedisServer
+from tests.system.simulation.wall_clock import WallClock
 from tests.system.simulation.watch import Watch
 from tests.system.simulation.world import World
 
@@ -42,9 +43,10 @@ class Cluster:
 
     def __init__(self, world: World, settings: Settings, *, workers: int, beats: int, apart: bool) -> None:
         self.world, self.settings, self.apart = world, settings, apart
-        self.watch = Watch(world, settings, lambda: self.server.peek(LOCK_KEY.encode()))
+        self.clock = WallClock(world)
+        self.watch = Watch(world, self.clock, settings, lambda: self.server.peek(LOCK_KEY.encode()))
         self.server = SimRedisServer(world, self.watch.redis_changed)
-        self.database = SimDatabase(world, self.watch.committing, self.watch.committed)
+        self.database = SimDatabase(world, self.clock, self.watch.committing, self.watch.committed)
         self.queue = Queue(world)
         self.tries_to_send = 0
         self.upstream_down_until = 0.0

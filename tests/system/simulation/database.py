@@ -1,7 +1,7 @@
 """A simulated database: the real tables, statements and constraints, in SQLite's memory.
 
 A transaction can be refused, be rolled back by a crash or a cut before its commit, or be committed
-with the reply lost. Its clock is the world's. Transactions never overlap: the fault matrix has locks.
+with the reply lost. Its clock may be set. Transactions never overlap: the fault matrix has locks.
 """
 
 import sqlite3
@@ -20,6 +20,7 @@ from prices.runtime.redis_client import Keys
 from prices.store.database import _begin_sqlite, writing
 from prices.store.tables import catalogue
 from tests.system.simulation.engine import ThinEngine
+from tests.system.simulation.wall_clock import WallClock
 from tests.system.simulation.world import World
 
 KEYS = Keys(deployment="simulated")
@@ -34,10 +35,10 @@ class SimDatabase:
     may befall its commit, and when it is done, whether or not its reply arrives.
     """
 
-    def __init__(self, world: World, before_commit: Look, after_commit: Look) -> None:
+    def __init__(self, world: World, clock: WallClock, before_commit: Look, after_commit: Look) -> None:
         self.world = world
         self.down_until = 0.0
-        self.raw = _reused().empty(lambda: world.now)
+        self.raw = _reused().empty(lambda: clock.now)
         self.engine = ThinEngine(self.raw, self._transaction)
         self._before_commit, self._after_commit = before_commit, after_commit
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from prices.coordination.freshness import answer_within
 from tests.system.simulation.cluster import LOOK_SECONDS, Cluster
-from tests.system.simulation.database import KEYS, as_seconds
+from tests.system.simulation.database import KEYS
 from tests.system.simulation.process import Process
 
 HEIR_SECONDS = 180.0
@@ -18,17 +18,23 @@ def expect_another_try(cluster: Cluster, process: Process) -> None:
     Unless a run that was on its way has made the prices fresh meanwhile, or a message that another beat sent
     before, of which this one could not know while Redis was away, is still waited for.
     """
-    noted = cluster.server.peek(KEYS.beat_sent.encode())
-    if noted and cluster.world.now - int(noted) / 1_000_000 > 1:
+    noted, began = cluster.server.peek(KEYS.beat_sent.encode()), cluster.world.now
+    if noted and cluster.clock.now - int(noted) / 1_000_000 > 1:
         return
     tries, faults, runs = cluster.tries_to_send, process.faults, _runs(cluster)
 
     def look_back() -> None:
         untouched = process.alive and process.faults == faults and _runs(cluster) == runs
         leads = process.name in str(cluster.server.peek(KEYS.beat_leader.encode()))
-        refreshed_at = cluster.watch.refreshed_at
-        fresh = refreshed_at is not None and cluster.world.now - refreshed_at < cluster.watch.window
-        if untouched and leads and not fresh and cluster.tries_to_send == tries:
+        shown_at = cluster.watch.shown_at
+        fresh = shown_at is not None and abs(cluster.clock.now - shown_at) < cluster.watch.window
+        if (
+            untouched
+            and not cluster.clock.was_set_since(began)
+            and leads
+            and not fresh
+            and cluster.tries_to_send == tries
+        ):
             cluster.watch.broken(f"{process.name} forgot a refresh that it could not send")
 
     cluster.world.spawn(_observer, look_back, 3 * LOOK_SECONDS)
@@ -41,21 +47,20 @@ def _runs(cluster: Cluster) -> list[Any]:
 
 def expect_no_dead_run(cluster: Cluster, since: float) -> None:
     """A run whose holder died is taken over within three minutes of calm, unless the prices are fresh."""
-    now, refreshed_at = cluster.world.now, cluster.watch.refreshed_at
-    if refreshed_at is not None and now - refreshed_at < cluster.watch.window + HEIR_SECONDS:
+    now, refreshed_at, late = cluster.world.now, cluster.watch.refreshed_at, cluster.watch.lateness
+    if refreshed_at is not None and now - refreshed_at < cluster.watch.window + HEIR_SECONDS + late:
         return
-    query = "SELECT id, heartbeat_at FROM refresh_runs WHERE state = 'running'"
-    for run, heartbeat in cluster.database.raw.execute(query).fetchall():
-        if now - max(since, as_seconds(heartbeat) or 0.0) > HEIR_SECONDS:
+    query = "SELECT id FROM refresh_runs WHERE state = 'running'"
+    for (run,) in cluster.database.raw.execute(query).fetchall():
+        if now - max(since, cluster.watch.beaten_at) > HEIR_SECONDS + late:
             cluster.watch.broken(f"run {run} died and nobody took over")
 
 
 def expect_no_idleness(cluster: Cluster, since: float) -> None:
     """In calm, a refresh that is overdue is tried: also where the message for it was lost."""
-    interval = cluster.settings.refresh_interval.total_seconds()
+    interval = cluster.settings.refresh_interval.total_seconds() + cluster.watch.lateness
     in_time = answer_within(cluster.settings.lock_lease).total_seconds() + 4 * LOOK_SECONDS
-    started = cluster.database.raw.execute("SELECT max(started_at) FROM refresh_runs").fetchone()[0]
-    idle = cluster.world.now - max(as_seconds(started) or 0.0, cluster.watch.refreshed_at or 0.0)
+    idle = cluster.world.now - max(cluster.watch.started_at, cluster.watch.refreshed_at or 0.0)
     if cluster.world.now - since > in_time and idle > interval + in_time:
         cluster.watch.broken(f"nobody has tried to refresh for {idle:.0f} s")
 
@@ -72,7 +77,8 @@ def expect_all_well(cluster: Cluster) -> None:
     settings, refreshed_at = cluster.settings, cluster.watch.refreshed_at
     age = cluster.world.now - (refreshed_at or 0.0)
     lease = settings.lock_lease.total_seconds()
-    if age > settings.refresh_interval.total_seconds() + 2 * LOOK_SECONDS + 3 * lease:
+    late = 2 * LOOK_SECONDS + 3 * lease + cluster.watch.lateness
+    if age > settings.refresh_interval.total_seconds() + late:
         cluster.watch.broken(f"the prices are {age:.0f} s old in calm")
     if len(cluster.queue) > 2:
         cluster.watch.broken(f"{len(cluster.queue)} messages are left over")
@@ -80,7 +86,7 @@ def expect_all_well(cluster: Cluster) -> None:
     if age <= 2 * LOOK_SECONDS or cluster.server.is_down:
         return
     published = cluster.server.peek(KEYS.snapshot.encode()) or {}
-    if abs(int(published.get(b"refreshed_us", 0)) / 1e6 - (refreshed_at or 0.0)) > 0.001:
+    if abs(int(published.get(b"refreshed_us", 0)) / 1e6 - (cluster.watch.shown_at or 0.0)) > 0.001:
         cluster.watch.broken("the published snapshot is not the committed catalogue")
 
 

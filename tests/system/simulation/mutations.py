@@ -133,6 +133,52 @@ CONFIRM = Edit(
     "local is_news = not there or there < tonumber(ARGV[1]) or there > ahead",
     "local is_news = true",
 )
+LATER_RUN = Edit("prices/published/redis_copy.py", "> at and not came_before(run_there, run)", "> at")
+LATER_RUN_CONFIRMS = Edit(
+    "prices/published/redis_copy.py",
+    "if is_news or came_before(run_there, tonumber(ARGV[5])) then",
+    "if is_news then",
+)
+WELL_AHEAD = Edit(
+    "prices/published/redis_copy.py", "local stale = there and there <= ahead and", "local stale = there and"
+)
+WELL_AHEAD_CONFIRMED = Edit("prices/published/redis_copy.py", " or there > ahead\n", "\n")
+FRESH_AHEAD = Edit(
+    "prices/coordination/freshness.py",
+    "abs(now - refreshed_at) < fresh_for(interval)",
+    "now - refreshed_at < fresh_for(interval)",
+)
+ALIVE_AHEAD = Edit(
+    "prices/coordination/runs.py",
+    "if abs(now - last.heartbeat_at) <= lease:",
+    "if now - last.heartbeat_at <= lease:",
+)
+DUE_AHEAD = Edit(
+    "prices/beat/timetable.py",
+    "unless_ahead(seen.state.refreshed_at, now, fresh_for(interval))",
+    "seen.state.refreshed_at",
+)
+SENT_AHEAD = Edit("prices/beat/timetable.py", "(unless_ahead(at, now) for at in", "(at for at in")
+HEARTBEAT_AHEAD = Edit(
+    "prices/coordination/retries.py",
+    "unless_ahead(run.heartbeat_at, now, lease), lease",
+    "run.heartbeat_at, lease",
+)
+STARTED_AHEAD = Edit(
+    "prices/coordination/retries.py",
+    "unless_ahead(run.started_at, now, CLOCK_SLACK), lease",
+    "run.started_at, lease",
+)
+FAILED_AHEAD = Edit(
+    "prices/coordination/retries.py",
+    "unless_ahead(run.finished_at, now, CLOCK_SLACK), ends - run.finished_at",
+    "run.finished_at, ends - run.finished_at",
+)
+WAITING_AHEAD = Edit(
+    "prices/coordination/retries.py", "if unless_ahead(run.finished_at, now, CLOCK_SLACK) is None or ", "if "
+)
+STASH_AHEAD = Edit("prices/refresh/stash.py", " or age < -CLOCK_SLACK", "")
+VALID_AHEAD = Edit("prices/refresh/commit.py", "return max(at, last or at)", "return at")
 REPAIR = Edit(
     "prices/beat/timetable.py",
     '                self._try("publication", lambda: self._repair_publication(seen))\n',
@@ -201,6 +247,22 @@ MUTATIONS = (
     Mutation("no older publication over a later one", (PUBLISH,), REPAIRED),
     Mutation("no confirmation that sets the time back", (CONFIRM,)),
     Mutation("beat's repair of the publication", (REPAIR,)),
+    Mutation("a later run's publication over a time ahead", (LATER_RUN,)),
+    Mutation("a later run's confirmation over a time ahead", (LATER_RUN_CONFIRMS,)),
+    Mutation("any publication over a time well ahead", (WELL_AHEAD,), "the number of the run"),
+    Mutation("any confirmation over a time well ahead", (WELL_AHEAD_CONFIRMED,), "the number of the run"),
+    Mutation("prices of a time ahead are not fresh", (FRESH_AHEAD,)),
+    Mutation("a heartbeat ahead is of a run that died", (ALIVE_AHEAD,)),
+    Mutation("prices of a time ahead are due", (DUE_AHEAD,)),
+    Mutation("a message sent at a time ahead is not waited for", (SENT_AHEAD,)),
+    Mutation("sending for a run whose heartbeat is ahead", (HEARTBEAT_AHEAD,)),
+    Mutation("sending after a run that began at a time ahead", (STARTED_AHEAD,)),
+    Mutation("sending for a run that failed at a time ahead", (FAILED_AHEAD,)),
+    Mutation("no waiting for a run that failed at a time ahead", (WAITING_AHEAD,)),
+    Mutation(
+        "passing over a body stashed at a time ahead", (STASH_AHEAD,), "tests/prices/refresh/test_stash.py"
+    ),
+    Mutation("no revision from before the last", (VALID_AHEAD,)),
     Mutation("reading back after a lost reply", (READ_BACK,)),
     Mutation("going on without Redis", (DEGRADED,)),
     Mutation(

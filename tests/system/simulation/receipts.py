@@ -1,5 +1,6 @@
 """The rule of one fetch: who received the list whole, and whether all others could have used it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from greenlet import greenlet
@@ -105,12 +106,13 @@ class Receipts:
         for receipt in self._all:
             receipt.in_redis = False
 
-    def explain(self, at: float, digest: str, lasts: float) -> bool:
-        """Whether a body was received or stashed at a time, or at most so many seconds before."""
-        return any(
-            one.digest == digest and one.at - 1 <= at <= max(one.at, one.stashed_at) + lasts
-            for one in self._all
-        )
+    def explain(self, times: Iterable[float], digest: str, lasts: float) -> float | None:
+        """Give the first of these times at most so many seconds after a body was received or stashed."""
+        for at in times:
+            for one in self._all:
+                if one.digest == digest and one.at - 1 <= at <= max(one.at, one.stashed_at) + lasts:
+                    return at
+        return None
 
 
 def digest_of(body: bytes) -> str:

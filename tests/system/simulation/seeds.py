@@ -30,7 +30,9 @@ from tests.system.simulation.world import World
 
 TROUBLED, STEP = 300.0, 30.0
 """Seconds of misfortune, and of a step of the calm after it, in which everything must come right."""
-CALM_STEPS = 20
+CALM_STEPS, MORE_STEPS = 20, 20
+"""How many there are, and how many more where the database's clock was set: prices of a time ahead count as
+fresh for up to two windows."""
 OUTAGES = 100
 """Each world of so many is one in which upstream is away for an hour."""
 REFRESH, LEASE, TTL = timedelta(seconds=300), timedelta(seconds=60), timedelta(seconds=150)
@@ -121,25 +123,30 @@ def _disturb(cluster: Cluster, workers: int) -> None:
         world.note(f"{key} is evicted")
         server.evict(key.encode())
 
-    acts = (burst, redis_away, database_away, upstream_away, evict)
-    for act in draw.choices(acts, (5, 1, 1, 1, 2), k=draw.randint(1, 6)):
+    acts = (burst, redis_away, database_away, upstream_away, evict, cluster.clock.move)
+    for act in draw.choices(acts, (5, 1, 1, 1, 2, 2), k=draw.randint(1, 6)):
         world.spawn(fate, act, draw.random() * TROUBLED)
 
 
 def _calm_down(cluster: Cluster) -> None:
-    """End all misfortune; where the broker stands apart, Redis may stay away: the database decides alone."""
+    """End all misfortune; where the broker stands apart, Redis may stay away: the database decides alone.
+
+    The database's clock is set right, or stays wrong: it is the one that all share.
+    """
     cluster.world.note("calm")
     cluster.world.odds = Odds()
     cluster.database.down_until = cluster.upstream_down_until = 0.0
     stays_away = cluster.apart and cluster.world.random.random() < 0.3
     cluster.server.down_until = float("inf") if stays_away else 0.0
+    if cluster.clock.was_set and cluster.world.random.random() < 0.5:
+        cluster.clock.set(0.0)
 
 
 def _expect_calm(cluster: Cluster) -> None:
     """Let everything come right. Most worlds end when it has; some go on, to see that it stays so."""
     world = cluster.world
     began, to_the_end = world.now, world.random.random() < 0.1
-    for _step in range(CALM_STEPS):
+    for _step in range(CALM_STEPS + MORE_STEPS * cluster.clock.was_set):
         expect_no_dead_run(cluster, began)
         expect_no_idleness(cluster, began)
         if not to_the_end and is_well(cluster, began):
