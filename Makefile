@@ -13,11 +13,14 @@ PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit
 	--no-emit-find-links --custom-compile-command "make requirements" $(UV_ARGS)
 # Most tests wait for processes, so there is work for more of them than there are cores.
 SIDE_BY_SIDE := -n $$((2 * $$(getconf _NPROCESSORS_ONLN)))
+# Compiled modules are kept: hundreds of processes start, and each worker of pytest reads all the tests.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+SYSTEMS := system/browser system/cluster local
 VERB := $(or $(firstword $(MAKECMDGOALS)),run)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo test quick worlds check bench faults pictures requirements clean python chromium pgbouncer
+.PHONY: help run demo test coverage quick worlds check bench faults pictures requirements clean python chromium pgbouncer
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,17 +31,18 @@ run: $(VENV)/.installed-run ## the whole cluster on this machine, with the real 
 demo: $(VENV)/.installed-run ## the same with an invented OpenRouter whose prices move; needs no network
 	@exec $(BIN)/python -m local demo
 
-# The table of what was covered comes after a run that passed: of one that failed, the failures stand last.
 test: $(VENV)/.installed-dev chromium pgbouncer ## every test, with real processes and a real browser
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report=
+	@$(PYTEST) $(SIDE_BY_SIDE)
+
+coverage: $(VENV)/.installed-dev pgbouncer ## which lines the tests reach that run in pytest's own processes
+	@$(PYTEST) $(SIDE_BY_SIDE) $(addprefix --ignore=tests/,$(SYSTEMS)) --cov --cov-report=
 	@$(BIN)/coverage report
 
 quick: $(VENV)/.installed-dev ## the tests that start no process of their own, in less than a minute
-	@QUICK_TESTS=1 $(BIN)/python -m pytest -n $$(getconf _NPROCESSORS_ONLN) -m "not process" \
-		$(addprefix --ignore=tests/,system/browser system/cluster local)
+	@QUICK_TESTS=1 $(PYTEST) -n $$(getconf _NPROCESSORS_ONLN) -m "not process" $(addprefix --ignore=tests/,$(SYSTEMS))
 
 worlds: $(VENV)/.installed-dev ## live through 10,000 simulated worlds; `make test` does 2,000
-	@SIMULATION_SEEDS=10000 $(BIN)/python -m pytest -n $$(getconf _NPROCESSORS_ONLN) tests/system/simulation/test_seeds.py
+	@SIMULATION_SEEDS=10000 $(PYTEST) -n $$(getconf _NPROCESSORS_ONLN) tests/system/simulation/test_seeds.py
 
 check: $(VENV)/.installed-dev ## lint, format, types, and which module may import which
 	@$(BIN)/ruff check .
@@ -50,7 +54,7 @@ bench: $(VENV)/.installed-bench ## measure this beside its alternatives, as one 
 	@$(BIN)/python -m bench
 
 faults: $(VENV)/.installed-dev ## break a cluster in every way, three times, and write docs/fault-matrix.md
-	@for run in 1 2 3; do $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/system/cluster --junitxml=var/faults-$$run.xml || exit 1; done
+	@for run in 1 2 3; do $(PYTEST) $(SIDE_BY_SIDE) tests/system/cluster --junitxml=var/faults-$$run.xml || exit 1; done
 	@$(BIN)/python -m tests.system.simulation.mutants var/mutants.json
 	@$(BIN)/python -m tests.system.cluster.matrix var/faults-[123].xml --mutants var/mutants.json
 

@@ -48,6 +48,7 @@ def test_a_bare_make_lists_every_verb_with_its_help(installed: Checkout) -> None
         "run",
         "demo",
         "test",
+        "coverage",
         "quick",
         "worlds",
         "check",
