@@ -1,15 +1,16 @@
 """The pages for people. They work without JavaScript."""
 
 from functools import lru_cache
-from typing import Final
+from typing import Annotated, Final
 
 from flask import Blueprint, Response, render_template, url_for
-from werkzeug.exceptions import BadRequest, NotFound
+from msgspec import Meta
+from werkzeug.exceptions import NotFound
 
 from prices.pricing.bands import BANDS
 from prices.published.redis_copy import IDENTITY, Publication
 from web import price_table
-from web.api.parameters import text, whole_number
+from web.api.parameters import CHOICES, Query, query
 from web.context import current_snapshot, web_context
 from web.health import get_health_check_data
 from web.listing import ORDERS, SORTS, Listing
@@ -24,15 +25,20 @@ MAX_SOUGHT: Final = 100
 MAX_PAGE: Final = 999_999
 
 
+class ListQuery(Query, frozen=True):
+    """Which part of the list, of which models, in which order."""
+
+    q: Annotated[str, Meta(max_length=MAX_SOUGHT)] = ""
+    sort: Annotated[str, Meta(extra={CHOICES: SORTS})] | None = None
+    order: Annotated[str, Meta(extra={CHOICES: ORDERS})] | None = None
+    page: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 1
+
+
 @blueprint.get("/")
 def index() -> Response:
     """List the models with their prices per million tokens, the prices' age and the last run."""
-    sought = (text("q") or "").strip()
-    if len(sought) > MAX_SOUGHT:
-        raise BadRequest(f"q must be at most {MAX_SOUGHT} characters long")
-    sort = _choice("sort", SORTS)
-    order = _choice("order", ORDERS)
-    number = whole_number("page", 1, 1, MAX_PAGE)
+    asked = query(ListQuery, lenient=True)
+    sought, sort, order, number = asked.q.strip(), asked.sort or None, asked.order or None, asked.page
     snapshot = current_snapshot()
     listing = _listing(snapshot.published)
     part = listing.part(sought, sort, order or "asc", number)
@@ -56,14 +62,6 @@ def index() -> Response:
         health=get_health_check_data(),
     )
     return page_response(snapshot, page)
-
-
-def _choice(name: str, choices: tuple[str, ...]) -> str | None:
-    """Read a parameter that is one of `choices`, or absent. Raises BadRequest that names it."""
-    given = text(name) or None
-    if given is not None and given not in choices:
-        raise BadRequest(f"{name} must be one of {', '.join(choices)}")
-    return given
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from tests.support.site import Site
 from web.request_bodies import MAX_BYTES
 
 MODEL = "granite-bay/two-tiers"
-NO_REVISION = "revision must be a whole number from 1 on"
+NO_REVISION = "revision must be a whole number from 1 to 999999999"
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 400}}
 
 

@@ -1,6 +1,9 @@
 """`/api/v1/changes`: the feed of what changed, behind a cursor that never skips or repeats."""
 
+from typing import Annotated
+
 from flask import Response
+from msgspec import Meta
 from sqlalchemy import Connection
 
 from prices.catalogue.changes import QUIET, ChangeKind
@@ -8,28 +11,34 @@ from prices.catalogue.records import KnownChange
 from prices.formats import pricebeat
 from prices.history import read
 from prices.store.queries import catalogue_state
-from web.api.parameters import choices, only, text, whole_number
+from web.api.parameters import CHOICES, Cursor, PageSize, Query, query
 from web.questions import ask
 from web.responses import past_response
 
-DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 ALL = "all"
+Kinds = Annotated[frozenset[str], Meta(extra={CHOICES: (*ChangeKind, ALL)}, description="Of which kinds.")]
+
+
+class ChangesQuery(Query, frozen=True):
+    """Which changes: those after a cursor, of some kinds, of one model."""
+
+    since: Cursor = 0
+    limit: PageSize = 100
+    kind: Kinds | None = None
+    model: str | None = None
 
 
 def list_changes() -> Response:
     """Give the changes after the cursor `since`, the oldest first; the quiet kinds only if asked for."""
-    only("since", "limit", "kind", "model")
-    since = whole_number("since", 0, 0, 999_999_999)
-    limit = whole_number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-    kinds = _kinds(choices("kind", (*ChangeKind, ALL)))
-    model = text("model")
+    asked = query(ChangesQuery)
+    limit, kinds = asked.limit, _kinds(asked.kind)
 
     def changes(connection: Connection) -> tuple[int, list[KnownChange]]:
-        found = read.changes(connection, since=since, limit=limit + 1, kinds=kinds, slug=model)
+        found = read.changes(connection, since=asked.since, limit=limit + 1, kinds=kinds, slug=asked.model)
         return catalogue_state(connection).revision, found
 
     revision, found = ask(changes)
-    return past_response(pricebeat.change_list(found[:limit], since, len(found) > limit), revision)
+    return past_response(pricebeat.change_list(found[:limit], asked.since, len(found) > limit), revision)
 
 
 def _kinds(asked: frozenset[str] | None) -> frozenset[ChangeKind]:

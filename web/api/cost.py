@@ -14,7 +14,7 @@ from prices.history import read
 from prices.pricing.cost import cost_of
 from prices.pricing.schedule import PriceSchedule
 from prices.store.database import utc_now
-from web.api.parameters import parsed_moment
+from web.api import parameters
 from web.api.past import answering_revision
 from web.context import current_snapshot, web_context
 from web.questions import ask
@@ -26,7 +26,9 @@ FIELDS = ("model", "usage", "at", "revision")
 def cost() -> Response:
     """Price a usage by the prices of now, of a time (`at`), or of a revision."""
     asked = _question()
-    model, at, revision = asked["model"], _moment(asked), _revision(asked)
+    model = asked["model"]
+    at = None if asked.get("at") is None else parameters.moment("at", asked["at"])
+    revision = None if asked.get("revision") is None else parameters.revision(asked["revision"])
     if at is None and revision is None:
         known = _now(model)
     else:
@@ -60,18 +62,6 @@ def _question() -> dict[str, Any]:
     if not isinstance(asked.get("model"), str):
         raise BadRequest("model must be the id of a model, like openai/gpt-4o")
     return asked
-
-
-def _moment(asked: dict[str, Any]) -> datetime | None:
-    told = asked.get("at")
-    return None if told is None else parsed_moment("at", told if isinstance(told, str) else "")
-
-
-def _revision(asked: dict[str, Any]) -> int | None:
-    told = asked.get("revision")
-    if told is not None and (isinstance(told, bool) or not isinstance(told, int) or not 0 < told < 2**31):
-        raise BadRequest("revision must be a whole number from 1 on")
-    return told
 
 
 def _now(model: str) -> tuple[PriceSchedule, int, datetime]:

@@ -4,11 +4,16 @@ from flask import Response, request
 from werkzeug.exceptions import NotFound
 
 from prices.formats import openrouter
-from web.api.parameters import whole_number
+from web.api.parameters import Offset, PageSize, Query, query
 from web.context import current_snapshot
 from web.responses import json_response, published_response
 
-DEFAULT_LIMIT, MAX_LIMIT = 500, 1000
+
+class PageQuery(Query, frozen=True):
+    """Which part of the list."""
+
+    offset: Offset = 0
+    limit: PageSize = 500
 
 
 def list_models() -> Response:
@@ -16,11 +21,10 @@ def list_models() -> Response:
     if "offset" not in request.args and "limit" not in request.args:
         snapshot = current_snapshot()
         return published_response(snapshot, snapshot.published.models)
-    offset = whole_number("offset", 0, 0, 999_999_999)
-    limit = whole_number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+    asked = query(PageQuery, lenient=True)
     snapshot = current_snapshot()
     documents = list(snapshot.documents.values())
-    page = openrouter.model_page(documents, snapshot.envelope, offset, limit, request.path)
+    page = openrouter.model_page(documents, snapshot.envelope, asked.offset, asked.limit, request.path)
     return json_response(snapshot, page)
 
 

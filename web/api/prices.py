@@ -1,7 +1,5 @@
 """`/api/v1/prices`: our own shape, with the state of every price spelled out, now and at any time."""
 
-from datetime import datetime
-
 from flask import Response, request
 from sqlalchemy import Connection
 from werkzeug.exceptions import NotFound
@@ -10,24 +8,44 @@ from prices.catalogue.records import KnownPrice
 from prices.formats import pricebeat
 from prices.history import read
 from prices.store.queries import catalogue_state
-from web.api.parameters import moment, only, text, whole_number
+from web.api.parameters import Moment, Query, Revision, query
 from web.api.past import answering_revision
 from web.context import current_snapshot, web_context
 from web.questions import ask
 from web.responses import json_response, past_response, published_response
 
-MAX_REVISION = 999_999_999
+
+class AsOf(Query, frozen=True):
+    """A time in the past, a revision, or both: what that revision says of that time."""
+
+    at: Moment | None = None
+    revision: Revision | None = None
+
+    @property
+    def is_past(self) -> bool:
+        """Whether anything but the present is asked for."""
+        return self.at is not None or self.revision is not None
+
+
+class PriceSearch(AsOf, frozen=True):
+    """Of which models: those whose id or name holds `q`."""
+
+    q: str = ""
+
+
+class NoQuery(Query, frozen=True):
+    """Nothing can be asked."""
 
 
 def list_prices() -> Response:
     """Give the prices of all models, or of those whose id or name holds `q`."""
-    only("q", "at", "revision")
-    sought = (text("q") or "").strip()
-    if _asks_for_the_past():
-        at, revision, prices = _past(None)
+    asked = query(PriceSearch)
+    sought = asked.q.strip()
+    if asked.is_past:
+        revision, prices = _past(None, asked)
         markup = web_context().settings.markup
         found = (price for price in prices if _holds(price, sought))
-        return past_response(pricebeat.price_list(found, markup, revision, at), revision)
+        return past_response(pricebeat.price_list(found, markup, revision, asked.at), revision)
     snapshot = current_snapshot()
     if not sought:
         return published_response(snapshot, snapshot.published.prices)
@@ -37,12 +55,12 @@ def list_prices() -> Response:
 
 def one_price(model_id: str) -> Response:
     """Give the prices of one model."""
-    only("at", "revision")
-    if _asks_for_the_past():
-        at, revision, prices = _past(model_id)
+    asked = query(AsOf)
+    if asked.is_past:
+        revision, prices = _past(model_id, asked)
         if not prices:
             raise NotFound(f"{model_id[:80]!r} was not listed then")
-        entry = pricebeat.encoded_entry(prices[0], web_context().settings.markup, at)
+        entry = pricebeat.encoded_entry(prices[0], web_context().settings.markup, asked.at)
         return past_response(entry, revision)
     snapshot = current_snapshot()
     if (entry_now := snapshot.prices.get(model_id)) is None:
@@ -56,7 +74,6 @@ def price_history(model_id: str) -> Response:
     The path can also name a model whose own id ends in `/history`. It does where there never was a model of
     the shorter id, and where a time or a revision is asked for, which a history does not take.
     """
-    only("at", "revision")
     longer = f"{model_id}/history"
 
     def intervals(connection: Connection) -> tuple[int, list[KnownPrice], bool]:
@@ -64,26 +81,21 @@ def price_history(model_id: str) -> Response:
         return revision, found, bool(read.intervals(connection, longer))
 
     revision, known, is_an_id = ask(intervals)
-    if is_an_id and (not known or _asks_for_the_past()):
+    if is_an_id and (not known or request.args.keys() & {"at", "revision"}):
         return one_price(longer)
-    only()
+    query(NoQuery)
     if not known:
         raise NotFound(f"there never was a model {model_id[:80]!r}")
     markup = web_context().settings.markup
     return past_response(pricebeat.price_history(known, markup, revision), revision)
 
 
-def _asks_for_the_past() -> bool:
-    return "at" in request.args or "revision" in request.args
+def _past(slug: str | None, asked: AsOf) -> tuple[int, list[KnownPrice]]:
+    """Give the prices that `asked` is about, and the revision that says so. Raises BadRequest or NotFound."""
 
-
-def _past(slug: str | None) -> tuple[datetime | None, int, list[KnownPrice]]:
-    """Read what `at` and `revision` ask for. Raises BadRequest or NotFound that names the parameter."""
-    at, named = moment("at"), whole_number("revision", 0, 1, MAX_REVISION) or None
-
-    def past(connection: Connection) -> tuple[datetime | None, int, list[KnownPrice]]:
-        revision = answering_revision(connection, at, named)
-        return at, revision, list(read.prices(connection, revision, at=at, slug=slug))
+    def past(connection: Connection) -> tuple[int, list[KnownPrice]]:
+        revision = answering_revision(connection, asked.at, asked.revision)
+        return revision, list(read.prices(connection, revision, at=asked.at, slug=slug))
 
     return ask(past)
 
