@@ -8,7 +8,7 @@ from msgspec import Meta
 from werkzeug.exceptions import NotFound
 
 from prices.pricing.bands import BANDS
-from prices.published.redis_copy import IDENTITY, Publication
+from prices.published.redis_copy import IDENTITY, PublishedBody
 from web import price_table
 from web.api.parameters import CHOICES, Query, query
 from web.context import current_snapshot, web_context
@@ -40,7 +40,7 @@ def index() -> Response:
     asked = query(ListQuery, lenient=True)
     sought, sort, order, number = asked.q.strip(), asked.sort or None, asked.order or None, asked.page
     snapshot = current_snapshot()
-    listing = _listing(snapshot.published)
+    listing = _listing(snapshot.published.prices)
     part = listing.part(sought, sort, order or "asc", number)
     if number > part.parts:
         raise NotFound(f"there is no page {number}, the last is {part.parts}")
@@ -65,9 +65,9 @@ def index() -> Response:
 
 
 @lru_cache(maxsize=1)
-def _listing(published: Publication) -> Listing:
+def _listing(prices: PublishedBody) -> Listing:
     """Index the models once per content; confirming the prices keeps the publication."""
-    return Listing(published.prices.encoded(IDENTITY))
+    return Listing(prices.encoded(IDENTITY))
 
 
 def _sort_url(column: str, sort: str | None, order: str | None, sought: str) -> str:

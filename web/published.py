@@ -7,9 +7,11 @@ are answered here; everything else is handed on.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prices.errors import PricesError
+from prices.formats.registry import FORMATS
 from prices.published.redis_copy import Publication, PublishedBody
 from prices.published.snapshot import Snapshot, SnapshotReader
 from web.bodies import (
@@ -26,9 +28,22 @@ from web.responses import CACHE_CONTROL, JSON, SECURITY_HEADERS
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
-PATHS: Final[Mapping[str, Callable[[Publication], PublishedBody]]] = {
-    "/api/v1/models": lambda published: published.models,
-    "/api/v1/prices": lambda published: published.prices,
+
+class Source(NamedTuple):
+    """Where the body of a path is in a publication, and what it is."""
+
+    media_type: str
+    body: Callable[[Publication], PublishedBody]
+
+
+def _of_format(path: str, published: Publication) -> PublishedBody:
+    return published.formats[path]
+
+
+PATHS: Final[Mapping[str, Source]] = {
+    "/api/v1/models": Source(JSON, lambda published: published.models),
+    "/api/v1/prices": Source(JSON, lambda published: published.prices),
+    **{form.path: Source(form.media_type, partial(_of_format, form.path)) for form in FORMATS},
 }
 MAX_ANSWERS: Final = 256
 """How many answers are kept for a second; few clients ask in more than a handful of ways."""
@@ -75,10 +90,7 @@ class PublishedBodies:
         return (sent.content,) if method == "GET" and sent.content else ()
 
     def _answer(self, snapshot: Snapshot, path: str, accepted: str, validators: str) -> Answer:
-        body = PATHS[path](snapshot.published)
-        representation = self._representations(snapshot.published)[
-            path, best_encoding(accepted, body.encodings)
-        ]
+        representation = self._representation(snapshot.published, path, accepted)
         headers = (
             ("Cache-Control", CACHE_CONTROL),
             ("X-Price-Revision", str(snapshot.revision)),
@@ -86,15 +98,15 @@ class PublishedBodies:
         )
         return answer(representation, headers, validators, SECURITY_HEADERS.items())
 
-    def _representations(self, published: Publication) -> dict[tuple[str, str], Representation]:
+    def _representation(self, published: Publication, path: str, accepted: str) -> Representation:
+        """Give a body in the encoding that a client takes, made when it is first asked for."""
         made = self._made
         if made is None or made[0] is not published:
-            made = self._made = (published, dict(_represent(published)))
-        return made[1]
-
-
-def _represent(published: Publication) -> Iterable[tuple[tuple[str, str], Representation]]:
-    for path, of in PATHS.items():
-        body = of(published)
-        for encoding in body.encodings:
-            yield (path, encoding), represent(body, encoding, JSON)
+            made = self._made = (published, {})
+        source = PATHS[path]
+        body = source.body(published)
+        encoding = best_encoding(accepted, body.encodings)
+        sent = made[1].get((path, encoding))
+        if sent is None:
+            sent = made[1][path, encoding] = represent(body, encoding, source.media_type)
+        return sent

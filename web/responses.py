@@ -40,9 +40,9 @@ def json_response(snapshot: Snapshot, body: bytes) -> Response:
     return respond(MadeBody(body), JSON, price_headers(snapshot))
 
 
-def published_response(snapshot: Snapshot, body: PublishedBody) -> Response:
+def published_response(snapshot: Snapshot, body: PublishedBody, content_type: str = JSON) -> Response:
     """Send a published body whole."""
-    return respond(body, JSON, price_headers(snapshot))
+    return respond(body, content_type, price_headers(snapshot))
 
 
 def past_response(body: bytes, revision: int) -> Response:

@@ -13,6 +13,8 @@ from flask import Flask
 from werkzeug.routing import BaseConverter
 from werkzeug.utils import import_string
 
+from prices.formats.registry import FORMATS
+
 ROUTES: Final = (
     ("GET", "/healthz", "web.health.alive"),
     ("GET", "/readyz", "web.health.ready"),
@@ -25,6 +27,7 @@ ROUTES: Final = (
     ("GET", "/api/v1/prices/<model:model_id>/history", "web.api.prices.price_history"),
     ("GET", "/api/v1/changes", "web.api.changes.list_changes"),
     ("POST", "/api/v1/cost", "web.api.cost.cost"),
+    *(("GET", form.path, "web.api.formats.client_format") for form in FORMATS),
 )
 
 
@@ -63,7 +66,7 @@ def register(app: Flask) -> None:
     app.url_map.merge_slashes = False
     app.url_map.converters["model"] = ModelIdConverter
     for method, path, name in ROUTES:
-        app.add_url_rule(path, name, LazyView(name), methods=[method])
+        app.add_url_rule(path, path, LazyView(name), methods=[method])
 
 
 def load_all() -> None:

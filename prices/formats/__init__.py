@@ -1,1 +1,1 @@
-"""One pure file per format in which clients take the catalogue; `registry.py` lists the published ones."""
+"""The formats in which the catalogue is taken, all pure: OpenRouter's, our own, and those of `clients/`."""

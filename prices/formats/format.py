@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from prices.catalogue.records import KnownPrice
-from prices.formats.grid import PriceGrid, price_grid
+from prices.pricing.grid import PriceGrid, price_grid
 from prices.pricing.price import plain, times
 
 JSON: Final = "application/json"

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prices.formats import bifrost, crush, genai_prices, litellm, models_dev, openlit, spreadsheet
+from prices.formats.clients import bifrost, crush, genai_prices, litellm, models_dev, openlit, spreadsheet
 from prices.formats.format import Format
 
 FORMATS: Final[tuple[Format, ...]] = (

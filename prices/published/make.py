@@ -2,18 +2,23 @@
 
 import hashlib
 from decimal import Decimal
+from typing import Final
 
 from sqlalchemy import Engine
 
 from prices.coordination import freshness
 from prices.formats import openrouter, pricebeat
+from prices.formats.format import CurrentModel, Details
+from prices.formats.registry import FORMATS
 from prices.history import read
-from prices.published.packing import PackedAhead, begin_to_pack
+from prices.published.packing import PackedAhead, begin_to_pack, pack
 from prices.published.redis_copy import BODIES_VERSION, Publication, Stamp, confirm, publish
 from prices.runtime.deployment import remember
 from prices.services import Services
 from prices.store.database import reading
 from prices.store.queries import CatalogueState, catalogue_state, documents, require_schema
+
+NO_DETAILS: Final = Details()
 
 
 def stamp(state: CatalogueState, markup: Decimal) -> Stamp:
@@ -28,16 +33,22 @@ def make_publication(
 ) -> tuple[Stamp, Publication]:
     """Make the bodies from the database, as one state of it; the transaction waits for no packing.
 
-    Upstream's is packed while ours is made; where it was packed `ahead`, it need not be read.
+    Upstream's is packed while ours is made; where it was packed `ahead`, it need not be read. The formats of
+    clients are made and packed one after the other: all at once would hold each of a large list in memory.
     """
     with reading(engine) as connection:
         state = catalogue_state(connection)
-        models = (ahead and ahead.of(state)) or begin_to_pack(
-            openrouter.model_list(documents(connection), state.envelope)
-        )
-        prices = read.prices(connection, state.revision)
+        ready = ahead and ahead.of(state)
+        listed = ahead.documents if ahead and ready else documents(connection)
+        models = ready or begin_to_pack(openrouter.model_list(listed, state.envelope))
+        details = dict(map(Details.of, listed))
+        del listed
+        prices = list(read.prices(connection, state.revision))
         ours = begin_to_pack(pricebeat.price_list(prices, markup, state.revision))
-    return stamp(state, markup), Publication(state.revision, models(), ours())
+    packed = models(), ours()
+    current = [CurrentModel.of(price, details.get(price.slug, NO_DETAILS)) for price in prices]
+    formats = {form.path: pack(form.write(current)) for form in FORMATS}
+    return stamp(state, markup), Publication(state.revision, *packed, formats)
 
 
 def read_database(services: Services, known: Stamp | None) -> tuple[Stamp, Publication | None]:

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import brotli
 import zstandard
@@ -51,9 +51,10 @@ def _br_and_zstd(body: bytes) -> tuple[bytes, bytes]:
 class PackedAhead:
     """Upstream's list as it will be published, packed on another core while its revision is committed."""
 
-    def __init__(self, body: bytes, digest: str) -> None:
+    def __init__(self, documents: list[bytes], envelope: dict[str, Any], digest: str) -> None:
+        self.documents = documents
         self._digest = digest
-        self._packed = in_background(partial(pack, body))
+        self._packed = in_background(partial(pack, openrouter.model_list(documents, envelope)))
 
     def of(self, state: CatalogueState) -> Callable[[], PublishedBody] | None:
         """Give what waits for the packed body, where that is what the database says the catalogue is."""
@@ -66,7 +67,7 @@ def pack_ahead(listed: OpenRouterList, digest: str) -> PackedAhead | None:
     if listed.skipped or not WORTH_A_THREAD <= sum(map(len, documents)) <= MOST_AHEAD:
         return None
     try:
-        return PackedAhead(openrouter.model_list(documents, listed.envelope), digest)
+        return PackedAhead(documents, listed.envelope, digest)
     except (RuntimeError, MemoryError) as error:  # no thread, no room: it can be packed when it is published
         log.warning("Upstream's list could not be packed ahead", reason=in_full(error))
         return None

@@ -14,7 +14,7 @@ from prices.runtime.logs import log
 from prices.runtime.lua import LuaScript
 from prices.runtime.redis_client import Keys, redis_errors
 
-BODIES_VERSION = 5
+BODIES_VERSION = 6
 """Moves when the bodies of one revision would come out otherwise than before."""
 REFILL_SECONDS: Final = 5
 """How long who refills Redis keeps others from doing the same."""
@@ -107,11 +107,12 @@ class PublishedBody(msgspec.Struct, frozen=True):
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """One revision as it is served."""
+    """One revision as it is served: upstream's list, our own, and each client format by its path."""
 
     revision: int
     models: PublishedBody
     prices: PublishedBody
+    formats: dict[str, PublishedBody]
 
 
 class Stamp(msgspec.Struct, frozen=True):

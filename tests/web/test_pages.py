@@ -228,7 +228,7 @@ def long_list(client: FlaskClient, length: int) -> None:
     entries = ",".join(ENTRY % (n, n, 1000 + n % 7, 1 + n % 50) for n in range(length)).encode()
     packed = gzip.compress(b'{"revision":1,"currency":"USD","data":[%b]}' % entries, 1)
     body = PublishedBody("", packed, b"", b"")
-    snapshot = Snapshot(Stamp("long", datetime.now(UTC)), Publication(1, body, body))
+    snapshot = Snapshot(Stamp("long", datetime.now(UTC)), Publication(1, body, body, {}))
     client.application.extensions[EXTENSION].reader.current = lambda: snapshot
 
 

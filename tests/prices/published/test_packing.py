@@ -68,7 +68,7 @@ def test_a_list_too_large_to_be_there_twice_is_packed_when_it_is_published(
 def test_a_process_that_may_start_no_thread_packs_the_list_when_it_is_published(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(_body: bytes, _digest: str) -> None:
+    def refused(*_what: object) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(packing, "PackedAhead", refused)

@@ -36,7 +36,7 @@ ONE = Decimal(1)
 
 
 def made(revision: int) -> Publication:
-    return Publication(revision, pack(b"models %d" % revision), pack(b"prices"))
+    return Publication(revision, pack(b"models %d" % revision), pack(b"prices"), {"/a.json": pack(b"{}")})
 
 
 def revision_there(redis: Redis, keys: Keys = KEYS) -> int | None:

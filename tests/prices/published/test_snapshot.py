@@ -496,8 +496,8 @@ def test_the_same_prices_confirmed_by_a_clock_that_is_right_again_bear_its_time(
 def test_an_older_word_of_the_database_does_not_replace_the_copy_in_memory(no_redis: Redis) -> None:
     at = datetime.now(UTC)
     publications = [
-        (Stamp("two", at), redis_copy.Publication(2, BODY, BODY)),
-        (Stamp("one", at - timedelta(hours=1)), redis_copy.Publication(1, BODY, BODY)),
+        (Stamp("two", at), redis_copy.Publication(2, BODY, BODY, {})),
+        (Stamp("one", at - timedelta(hours=1)), redis_copy.Publication(1, BODY, BODY, {})),
     ]
     clock = Clock()
     reader = SnapshotReader(no_redis, Keys, lambda _known: publications.pop(0), clock)

@@ -27,7 +27,7 @@ ECHO = "return {KEYS[1], ARGV[1], redis.call('GET', KEYS[1])}"
 def live(redis: Any) -> list[Any]:
     """Use whatever the house asks of Redis; give all answers that do not tell the time."""
     mine, other = (Lease(redis, LOCK_KEY, name, lease=MINUTE) for name in ("mine", "other"))
-    bodies = Publication(3, pack(b"[]"), pack(b"{}"))
+    bodies = Publication(3, pack(b"[]"), pack(b"{}"), {})
     earlier, later = Stamp("a", NOON), Stamp("b", NOON + MINUTE)
     told = [
         mine.take(),

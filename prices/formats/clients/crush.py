@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from prices.formats.format import JSON, CurrentModel, Format, per_million
-from prices.formats.grid import Amounts, effective
+from prices.pricing.grid import Amounts, effective
 
 SHARE: Final = 10
 """A model writes a tenth of its context where upstream does not say, as in Crush's own list."""

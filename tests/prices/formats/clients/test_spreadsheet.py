@@ -4,7 +4,7 @@ import csv
 import io
 from typing import Any
 
-from prices.formats.spreadsheet import COLUMNS, FORMAT
+from prices.formats.clients.spreadsheet import COLUMNS, FORMAT
 from tests.support.formats import NIGHT, OFFICE, TIER, WRITES, current, priced
 from tests.support.lists import listed, model
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prices.formats.grid import DAY, MAX_CUTS, MONDAY, hours, length, price_grid
+from prices.pricing.grid import DAY, MAX_CUTS, MONDAY, hours, length, price_grid
 from prices.pricing.rates import rates_at
 from tests.support.formats import NIGHT, OFFICE, TIER
 from tests.support.lists import schedule

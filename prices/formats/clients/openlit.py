@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from prices.formats.format import JSON, CurrentModel, Format, number
-from prices.formats.grid import PriceGrid
+from prices.pricing.grid import PriceGrid
 from prices.pricing.price import times
 
 KEYS: Final[Mapping[str, str]] = {

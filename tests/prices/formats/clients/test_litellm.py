@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from prices.formats.litellm import FORMAT, SIZES
+from prices.formats.clients.litellm import FORMAT, SIZES
 from tests.support.formats import NIGHT, OFFICE, TIER, WRITES, priced, written
 from tests.support.lists import model
 

@@ -14,9 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from prices.formats.format import JSON, CurrentModel, Format, number
-from prices.formats.grid import Amounts, PriceGrid, dearest
-from prices.formats.litellm import (
+from prices.formats.clients.litellm import (
     PROVIDER,
     TIERED,
     can_say,
@@ -24,6 +22,8 @@ from prices.formats.litellm import (
     limits_and_abilities,
     tier_key,
 )
+from prices.formats.format import JSON, CurrentModel, Format, number
+from prices.pricing.grid import Amounts, PriceGrid, dearest
 
 _SIDES: Final = ("prompt", "completion")
 _READ_AND_WRITE: Final = (*_SIDES, "input_cache_read", "input_cache_write")

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from prices.formats.format import JSON, MILLION, CurrentModel, Format
-from prices.formats.grid import DAY, Amounts, PriceGrid, Steps, dearest_of, effective, hours
+from prices.pricing.grid import DAY, Amounts, PriceGrid, Steps, dearest_of, effective, hours
 from prices.pricing.price import plain, times
 
 TOKENS: Final[Mapping[str, str]] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from prices.formats import crush, openlit
+from prices.formats.clients import crush, openlit
 from tests.support.formats import NIGHT, OFFICE, TIER, WRITES, priced, written
 from tests.support.lists import model
 

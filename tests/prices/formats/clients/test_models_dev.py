@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from prices.formats.models_dev import FORMAT
+from prices.formats.clients.models_dev import FORMAT
 from tests.support.formats import NIGHT, TIER, WRITES, priced, written
 from tests.support.lists import model
 

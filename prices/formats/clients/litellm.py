@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from prices.formats.format import JSON, CurrentModel, Format, number
-from prices.formats.grid import Amounts, PriceGrid, Slot, Steps, dearest, dearest_of, hours
+from prices.pricing.grid import Amounts, PriceGrid, Slot, Steps, dearest, dearest_of, hours
 
 PROVIDER: Final = "openrouter"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from prices.formats.genai_prices import FORMAT
+from prices.formats.clients.genai_prices import FORMAT
 from tests.support.formats import NIGHT, OFFICE, TIER, WRITES, priced, written
 from tests.support.lists import model
 

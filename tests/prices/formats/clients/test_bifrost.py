@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from prices.formats.bifrost import FORMAT
+from prices.formats.clients.bifrost import FORMAT
 from tests.support.formats import NIGHT, TIER, WRITES, priced, written
 from tests.support.lists import model
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from prices.formats.format import JSON, CurrentModel, Format, per_million
-from prices.formats.grid import Amounts, PriceGrid, effective
+from prices.pricing.grid import Amounts, PriceGrid, effective
 
 KEYS: Final[Mapping[str, str]] = {"audio": "input_audio", "audio_output": "output_audio"}
 MODALITIES: Final[Mapping[str, str]] = {
