@@ -1,6 +1,7 @@
 """How bodies leave: packed or plain, validated, aged, and strict towards browsers."""
 
 import gzip
+import time
 from collections.abc import Callable, Iterator
 
 import brotli
@@ -227,6 +228,17 @@ def test_a_list_says_its_revision_and_age_and_how_long_it_may_be_kept(path: str,
     assert headers["X-Price-Revision"] == "1"
     assert 0 <= int(headers["X-Price-Age"]) < 120
     assert headers["Cache-Control"] == "public, max-age=60"
+
+
+def test_an_unchanged_list_grows_older(client: FlaskClient) -> None:
+    def age() -> int:
+        return int(get(client, "/api/v1/models").headers["X-Price-Age"])
+
+    first, until = age(), time.monotonic() + 20
+    while age() == first:
+        assert time.monotonic() < until, "the age stands still"
+        time.sleep(0.05)
+    assert age() > first
 
 
 def test_an_empty_catalogue_is_not_to_be_kept(site: Site) -> None:
