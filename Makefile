@@ -38,7 +38,7 @@ coverage: $(VENV)/.installed-dev pgbouncer ## which lines the tests reach that r
 	@$(PYTEST) $(SIDE_BY_SIDE) $(addprefix --ignore=tests/,$(SYSTEMS)) --cov --cov-report=
 	@$(BIN)/coverage report
 
-quick: $(VENV)/.installed-dev ## the tests that start no process of their own, in less than a minute
+quick: $(VENV)/.installed-dev ## the tests that start no process of their own, in about a minute
 	@QUICK_TESTS=1 $(PYTEST) -n $$(getconf _NPROCESSORS_ONLN) -m "not process" $(addprefix --ignore=tests/,$(SYSTEMS))
 
 worlds: $(VENV)/.installed-dev ## live through 10,000 simulated worlds; `make test` does 2,000
