@@ -106,11 +106,15 @@ class Receipts:
         for receipt in self._all:
             receipt.in_redis = False
 
-    def explain(self, times: Iterable[float], digest: str, lasts: float) -> float | None:
-        """Give the first of these times at most so many seconds after a body was received or stashed."""
+    def explain(self, times: Iterable[float], digest: str, lasts: float, clock_set_at: float) -> float | None:
+        """Give the first of these times at most so many seconds after a body was received or stashed.
+
+        A body whose stash bears a time a little ahead, because the clock was set, counts as just received.
+        """
         for at in times:
             for one in self._all:
-                if one.digest == digest and one.at - 1 <= at <= max(one.at, one.stashed_at) + lasts:
+                by = float("inf") if clock_set_at >= one.at else max(one.at, one.stashed_at) + lasts
+                if one.digest == digest and one.at - 1 <= at <= by:
                     return at
         return None
 

@@ -173,7 +173,7 @@ class Watch:
             self.broken(f"run {number} confirmed the prices of an earlier time than the run before")
         self._refreshed_run, self.shown_at, self._committed_at = number, at, now
         meant = self._clock.meant_by(at)
-        self.refreshed_at = self._receipts.explain(meant, digest, now - self._run.started)
+        self.refreshed_at = self._receipts.explain(meant, digest, now - self._run.started, self._clock.set_at)
         if self.refreshed_at is None:
             self.broken(f"run {number} says that prices of another time are of {at:.0f}")
 
