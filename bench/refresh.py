@@ -1,6 +1,6 @@
 """A whole refresh by `prices.refresh.story`, of lists of 421, 4,210 and 42,100 models.
 
-*refresh*: claim, fetch, stash, parse, compare, commit, pack and publish two bodies, release; forced, so that
+*refresh*: claim, fetch, stash, parse, compare, commit, pack and publish all bodies, release; forced, so that
 it is done whatever is fresh. *All new* fills an empty catalogue. *All changed* moves every price that is an
 amount, and something else of the models that have none. *Unchanged* fetches the same bytes again. The floor
 does with the same list what nothing can be saved of: GET and parse, one upsert of every model in one

@@ -72,8 +72,11 @@ def test_what_is_served_is_upstreams_list(client: FlaskClient, filled: Site) -> 
         if "-1" in row["pricing"].values():
             assert f"openrouter/{row['id']}" not in map_
         elif not row["pricing"].get("overrides"):
-            known = map_.get(f"openrouter/{row['id']}", {}).get("input_cost_per_token")
-            assert known in (None, float(row["pricing"]["prompt"])) or row["id"] == "lumenforge/omni"
+            if row["pricing"].get("request", "0") not in ("0", "-0"):
+                assert f"openrouter/{row['id']}" not in map_
+            else:
+                price = map_[f"openrouter/{row['id']}"]["input_cost_per_token"]
+                assert price == float(row["pricing"]["prompt"])
     assert len(map_) > len(listed) / 2
 
 
