@@ -58,7 +58,7 @@ class WebContext:
         self.redis = make_redis(settings.redis_url, process="web", seconds=REDIS_SECONDS)
         address = address_of(settings.database_url)
         self.deployment = Deployment(self.redis, settings.key_prefix, address, self._ask_deployment)
-        self.reader = SnapshotReader(self.redis, self._keys, self._read_database)
+        self.reader = SnapshotReader(self.redis, self._keys, self._read_database, self._knows)
         self._making = threading.Lock()
 
     @property
@@ -95,6 +95,11 @@ class WebContext:
         from prices.published.make import read_database
 
         return read_database(self.services.looking_in(), known)
+
+    def _knows(self, stamp: Stamp) -> bool:
+        from prices.published.make import knows
+
+        return knows(self.services.looking_in(), stamp)
 
 
 def web_context() -> WebContext:

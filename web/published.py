@@ -23,7 +23,7 @@ from web.bodies import (
     if_none_match,
     represent,
 )
-from web.responses import CACHE_CONTROL, JSON, SECURITY_HEADERS
+from web.responses import CACHE_CONTROL, JSON, SECURITY_HEADERS, citation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -93,7 +93,7 @@ class PublishedBodies:
         representation = self._representation(snapshot.published, path, accepted)
         headers = (
             ("Cache-Control", CACHE_CONTROL),
-            ("X-Price-Revision", str(snapshot.revision)),
+            *citation(snapshot.revision, snapshot.published.commit).items(),
             ("X-Price-Age", str(int(snapshot.age_seconds or 0))),
         )
         return answer(representation, headers, validators, SECURITY_HEADERS.items())

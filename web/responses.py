@@ -45,9 +45,9 @@ def published_response(snapshot: Snapshot, body: PublishedBody, content_type: st
     return respond(body, content_type, price_headers(snapshot))
 
 
-def past_response(body: bytes, revision: int) -> Response:
+def past_response(body: bytes, revision: int, commit: str) -> Response:
     """Send a body that the database gave: what a revision says, without an age."""
-    headers = {"X-Price-Revision": str(revision), "Cache-Control": CACHE_CONTROL}
+    headers = {**citation(revision, commit), "Cache-Control": CACHE_CONTROL}
     return respond(MadeBody(body), JSON, headers)
 
 
@@ -57,10 +57,15 @@ def page_response(snapshot: Snapshot, page: str) -> Response:
     return respond(MadeBody(page.encode()), "text/html; charset=utf-8", headers)
 
 
+def citation(revision: int, commit: str) -> dict[str, str]:
+    """Name a revision and the commit that made it; a catalogue that is still empty has none."""
+    return {"X-Price-Revision": str(revision), **({"X-Price-Commit": commit} if commit else {})}
+
+
 def price_headers(snapshot: Snapshot) -> dict[str, str]:
     """Say which prices these are, how old they are, and how long they may be kept."""
     age = snapshot.age_seconds
-    told = {"X-Price-Revision": str(snapshot.revision)}
+    told = citation(snapshot.revision, snapshot.published.commit)
     if age is None:
         return told | {"Cache-Control": "no-store"}  # still empty: the first prices come any moment
     return told | {"Cache-Control": CACHE_CONTROL, "X-Price-Age": str(int(age))}

@@ -16,6 +16,7 @@ from prices.errors import DatabaseFullError, OverloadedError, PricesError, one_l
 from prices.runtime.background import Question
 from prices.runtime.bounds import seconds_left, within
 from prices.runtime.deployment import Deployment
+from prices.runtime.redis_client import redis_errors
 from prices.services import Services
 from prices.store import queries
 from prices.store.database import reading
@@ -23,9 +24,9 @@ from prices.store.database import reading
 CHECK_SECONDS: Final = 1.0
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 PARTS: Final = ("database", "redis", "worker", "beat", "prices")
-OK, DOWN, FULL, SLOW, SHARED = "ok", "down", "full", "slow", "shared"
-"""How a part is; `full` is a database that allows no more connections, `slow` one that answers late,
-and `shared` a Redis in which another deployment has the same keys."""
+OK, DOWN, FULL, SLOW, SHARED, UNPUBLISHED = "ok", "down", "full", "slow", "shared", "unpublished"
+"""How a part is; `full` is a database that allows no more connections, `slow` one that answers late, `shared`
+a Redis in which another deployment has the same keys, `unpublished` prices that Redis does not hold."""
 
 
 class HealthReporter:
@@ -48,6 +49,10 @@ class HealthReporter:
         prices = database.pop(
             "prices", {"status": "unknown", "last_run": None, "next_run": None, "next_run_reason": None}
         )
+        confirmed, published = database.pop("refresh_commit", None), redis.get("published")
+        if prices["status"] == OK and None not in (confirmed, published) and confirmed != published:
+            reason = "Redis holds other prices than the database's last; they are replaced within seconds"
+            prices |= {"status": UNPUBLISHED, "reason": reason}
         parts = {
             "database": database,
             "redis": {name: redis[name] for name in ("status", "reason", "late", "lock") if name in redis},
@@ -98,6 +103,7 @@ def check_database(engine: Engine, deployment: Deployment, interval: timedelta) 
     return {
         "status": "ok",
         "prices": _prices(state, run, interval),
+        "refresh_commit": state.refresh_commit,
     }
 
 
@@ -109,6 +115,7 @@ def _prices(state: queries.CatalogueState, last_run: Row[Any] | None, interval: 
         "status": "ok",
         "age_seconds": age,
         "revision": state.revision,
+        "commit": state.revision_commit,
         "refreshed_at": state.refreshed_at and state.refreshed_at.isoformat(),
         "last_run": run,
         "next_run": due.at and due.at.isoformat(),
@@ -129,12 +136,15 @@ def check_redis(redis: Redis, deployment: Deployment) -> dict[str, Any]:
         keys = deployment.known() or deployment.keys()
         alive = who_lives(redis, keys)
         leader, holder = read_holder(redis, keys.beat_leader), read_holder(redis, keys.lock)
+        with redis_errors():
+            published: Any = redis.hget(keys.snapshot, "commit")
         foreign = holder is not None and holder.is_foreign(keys.deployment)
     except PricesError as error:
         return {"status": "down", "reason": one_line(error)}
     others = sorted({*alive.others, *([holder.name] if holder and foreign else [])})
     return {
         **_alone(others),
+        "published": None if published is None else published.decode(errors="replace"),
         "lock": holder
         and {"holder": holder.name, "seconds_left": holder.left.total_seconds(), "foreign": foreign},
         "worker": {**_alive(alive.workers, "worker"), "workers": alive.workers},

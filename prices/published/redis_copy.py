@@ -46,23 +46,25 @@ local function came_before(run, other) return run > 0 and run < other end
 _PUBLISH: Final = LuaScript(f"""{_MARK}{_AHEAD}{_CAME_BEFORE}
 local there, at, run = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or ''), ARGV[1] + 0, ARGV[7] + 0
 local stale = there and there <= ahead and there > at and not came_before(run_there, run)
+if ARGV[9] ~= '' and redis.call('HGET', KEYS[1], 'commit') == ARGV[9] then stale = false end
 if stale or ARGV[6] == '1' and (at > ahead or came_before(run, run_there)) then
   mark(ARGV[3] == '' and '' or '0', ARGV[4])
   return 0
 end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1],
-  'refreshed_us', ARGV[1], 'run', ARGV[7], 'content', ARGV[2], 'publication', ARGV[5])
+  'refreshed_us', ARGV[1], 'run', ARGV[7], 'content', ARGV[2], 'publication', ARGV[5], 'commit', ARGV[8])
 mark(ARGV[3], ARGV[4])
 return 1
 """)
-# The same content, confirmed later: only the time moves.
+# The same content, confirmed later: only the time moves, and the commit that is expected there (ARGV[7]).
 _CONFIRM: Final = LuaScript(f"""{_MARK}{_AHEAD}{_CAME_BEFORE}
 if redis.call('HGET', KEYS[1], 'content') ~= ARGV[2] then return 0 end
+if redis.call('HGET', KEYS[1], 'commit') ~= ARGV[7] then return 0 end
 local there = tonumber(redis.call('HGET', KEYS[1], 'refreshed_us') or '')
 local is_news = not there or there < tonumber(ARGV[1]) or there > ahead
 if is_news or came_before(run_there, tonumber(ARGV[5])) then
-  redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1], 'run', ARGV[5])
+  redis.call('HSET', KEYS[1], 'refreshed_us', ARGV[1], 'run', ARGV[5], 'commit', ARGV[6])
 end
 mark(ARGV[3], ARGV[4])
 return 1
@@ -107,23 +109,29 @@ class PublishedBody(msgspec.Struct, frozen=True):
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """One revision as it is served: upstream's list, our own, and each client format by its path."""
+    """One revision as it is served: upstream's list, our own, and each client format by its path.
+
+    `commit` tells the revision from another to which its number was given.
+    """
 
     revision: int
     models: PublishedBody
     prices: PublishedBody
     formats: dict[str, PublishedBody]
+    commit: str = ""
 
 
 class Stamp(msgspec.Struct, frozen=True):
     """Which content is published, and when it was last confirmed (UTC; None before the first refresh).
 
-    `run` is the number of the run that confirmed it, 0 where that is unknown.
+    `run` is the number of the run that confirmed it, 0 where that is unknown, and `commit` names its commit:
+    a database that was restored from a backup gives numbers out again.
     """
 
     content: str
     refreshed_at: datetime | None
     run: int = 0
+    commit: str = ""
 
     def is_later_than(self, other: "Stamp", now: datetime) -> bool:
         """Whether this was confirmed after the other one, by its time and by its run.
@@ -137,9 +145,22 @@ class Stamp(msgspec.Struct, frozen=True):
         return before is None or at > before
 
 
-def confirm(redis: Redis, keys: Keys, stamp: Stamp, revision: int, fresh: timedelta) -> bool:
-    """Tell Redis that its content was confirmed, and is fresh so long; False when it holds another."""
-    arguments = (_microseconds(stamp), stamp.content, _milliseconds(fresh), revision, stamp.run)
+def confirm(
+    redis: Redis,
+    keys: Keys,
+    stamp: Stamp,
+    revision: int,
+    fresh: timedelta,
+    *,
+    instead_of: str | None = None,
+) -> bool:
+    """Tell Redis that its content was confirmed, and is fresh so long; False when it holds another.
+
+    Redis must hold the commit `instead_of`, the stamp's own unless another is given.
+    """
+    expected = stamp.commit if instead_of is None else instead_of
+    mark = (_milliseconds(fresh), revision)
+    arguments = (_microseconds(stamp), stamp.content, *mark, stamp.run, stamp.commit, expected)
     return bool(_CONFIRM(redis, (keys.snapshot, keys.fresh), arguments))
 
 
@@ -151,34 +172,37 @@ def publish(
     fresh: timedelta | None = None,
     *,
     from_memory: bool = False,
+    instead_of: str = "",
 ) -> bool:
     """Put a publication in the place of an older one, in one step; False when a later one is there.
 
     `fresh` is how long the prices still need no refresh, None where the caller does not know. One that is
     `from_memory`, and was not just read from the database, must bear neither a time well ahead nor an earlier
-    run than the one that is there.
+    run than the one that is there. Anything takes the place of the commit `instead_of`, which the database
+    does not know.
     """
     packed = msgspec.msgpack.encode(publication)
     fresh_ms = "" if fresh is None else _milliseconds(fresh)
     content = (stamp.content, fresh_ms, publication.revision, packed)
-    arguments = (_microseconds(stamp), *content, int(from_memory), stamp.run)
+    arguments = (_microseconds(stamp), *content, int(from_memory), stamp.run, stamp.commit, instead_of)
     return bool(_PUBLISH(redis, (keys.snapshot, keys.fresh), arguments))
 
 
-def refill(redis: Redis, keys: Keys, stamp: Stamp, publication: Publication) -> None:
-    """Publish what Redis has lost. Of many who see that at once, one does."""
+def refill(redis: Redis, keys: Keys, stamp: Stamp, publication: Publication, *, instead_of: str = "") -> None:
+    """Publish what Redis has lost. Of many who see that at once, one does; `instead_of` as for `publish`."""
     with redis_errors():
         is_ours = redis.set(keys.refill, b"", nx=True, px=REFILL_SECONDS * 1000)
     if is_ours:
-        publish(redis, keys, stamp, publication, from_memory=True)
+        memory = not instead_of
+        publish(redis, keys, stamp, publication, from_memory=memory, instead_of=instead_of)
 
 
 def read_stamp(redis: Redis, keys: Keys) -> Stamp | None:
     """Ask Redis which content it holds."""
     with redis_errors():
-        content, refreshed_us, run = _bytes(redis.hmget(keys.snapshot, ["content", "refreshed_us", "run"]))
+        content, refreshed_us, *rest = _bytes(redis.hmget(keys.snapshot, _FIELDS))
     try:
-        return None if content is None or refreshed_us is None else _stamp(content, refreshed_us, run)
+        return None if content is None or refreshed_us is None else _stamp(content, refreshed_us, *rest)
     except (ValueError, OverflowError, OSError) as error:
         log.warning("What Redis holds is no publication", reason=in_full(error))
         return None
@@ -187,13 +211,11 @@ def read_stamp(redis: Redis, keys: Keys) -> Stamp | None:
 def read_publication(redis: Redis, keys: Keys) -> tuple[Stamp, Publication] | None:
     """Read the published catalogue, as one step."""
     with redis_errors():
-        content, refreshed_us, run, packed = _bytes(
-            redis.hmget(keys.snapshot, ["content", "refreshed_us", "run", "publication"])
-        )
+        content, refreshed_us, *rest, packed = _bytes(redis.hmget(keys.snapshot, [*_FIELDS, "publication"]))
     if content is None or refreshed_us is None or packed is None:
         return None
     try:
-        return _stamp(content, refreshed_us, run), msgspec.msgpack.decode(packed, type=Publication)
+        return _stamp(content, refreshed_us, *rest), msgspec.msgpack.decode(packed, type=Publication)
     except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
         log.warning("What Redis holds is no publication", reason=in_full(error))
         return None
@@ -212,7 +234,10 @@ def _microseconds(stamp: Stamp) -> int:
     return 0 if stamp.refreshed_at is None else round(stamp.refreshed_at.timestamp() * 1_000_000)
 
 
-def _stamp(content: bytes, refreshed_us: bytes, run: bytes | None) -> Stamp:
+_FIELDS: Final = ["content", "refreshed_us", "run", "commit"]
+
+
+def _stamp(content: bytes, refreshed_us: bytes, run: bytes | None, commit: bytes | None) -> Stamp:
     microseconds = int(refreshed_us)
     at = datetime.fromtimestamp(microseconds / 1_000_000, UTC) if microseconds else None
-    return Stamp(content.decode(), at, int(run or 0))
+    return Stamp(content.decode(), at, int(run or 0), (commit or b"").decode())

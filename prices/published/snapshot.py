@@ -25,7 +25,7 @@ from prices.errors import (
 )
 from prices.published import redis_copy
 from prices.published.redis_copy import IDENTITY, Publication, Stamp
-from prices.runtime.background import Question
+from prices.runtime.background import Question, in_background
 from prices.runtime.logs import log
 from prices.runtime.redis_client import Keys
 
@@ -37,6 +37,8 @@ FIRST_SECONDS: Final = 0.7
 """How long a request waits when there is no copy yet."""
 BREAKER_SECONDS: Final = 5.0
 """How long Redis is left alone after it failed."""
+JUDGE_SECONDS: Final = 0.5
+"""How long news from Redis wait for the database to say whether it knows them; requests do not wait."""
 DATABASE_SECONDS: Final = (2.0, 4.0)
 """How often the database is asked meanwhile; by chance within these, so that many do not ask at once."""
 
@@ -129,11 +131,12 @@ class SnapshotReader:
         redis: Redis,
         keys: Callable[[], Keys],
         from_database: FromDatabase,
+        knows: Callable[[Stamp], bool],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._redis, self._keys = redis, keys
-        self._ask_database = from_database
+        self._ask_database, self._ask_whether_known = from_database, knows
         self._clock, self._now = clock, now
         self._look = Question(self._see, clock)
         self._snapshot: Snapshot | None = None
@@ -141,6 +144,8 @@ class SnapshotReader:
         self._failure: PricesError | None = None
         self._redis_closed_until = 0.0
         self._database_closed_until = 0.0
+        self._judge_closed_until = 0.0
+        self._checked: Stamp | None = None
 
     def current(self) -> Snapshot:
         """Give the snapshot to serve from; wait shortly for news, longer only with nothing in memory.
@@ -165,6 +170,9 @@ class SnapshotReader:
             known = self._snapshot
             if known is None or not known.stamp.is_later_than(newest.stamp, self._now()):
                 self._snapshot = newest
+            elif self._is_known(known.stamp, anew=True) is False:
+                log.warning("The database does not know what was served: it was restored, or is another one")
+                self._snapshot = newest
         except PricesError as error:
             self._failure = error
         except Exception as error:  # noqa: BLE001 - whatever it is, the copy in memory serves on
@@ -174,6 +182,8 @@ class SnapshotReader:
             self._asked_at = self._clock()
 
     def _newest(self, known: Snapshot | None) -> Snapshot:
+        if known is not None and self._is_known(known.stamp) is False:
+            return self._from_database(None)
         if self._clock() >= self._redis_closed_until:
             try:
                 return self._from_redis(known)
@@ -195,17 +205,60 @@ class SnapshotReader:
         keys = self._keys()
         told = redis_copy.read_stamp(self._redis, keys)
         if known is not None and told is not None:
-            if told.content == known.stamp.content:
+            if told.content == known.stamp.content and told.commit == known.stamp.commit:
                 return known.confirmed(told) if told != known.stamp else known
             if known.stamp.is_later_than(told, self._now()):
-                redis_copy.refill(self._redis, keys, known.stamp, known.published)
-                return known
+                return self._put_right(keys, known)
+            if self._is_known(told) is False:
+                return self._replaced(keys, known, told)
+            if told.content == known.stamp.content:
+                return known.confirmed(told)
         read = redis_copy.read_publication(self._redis, keys) if told else None
         if read is not None:
             return Snapshot(*read)
         snapshot = self._from_database(known)
         redis_copy.refill(self._redis, keys, snapshot.stamp, snapshot.published)
         return snapshot
+
+    def _put_right(self, keys: Keys, known: Snapshot) -> Snapshot:
+        """Put the copy in memory in the place of an earlier one, as of a replica that was behind.
+
+        Not unless the database knows the copy: it may have been restored, and the earlier one be its own.
+        """
+        is_known = self._is_known(known.stamp, anew=True)
+        if is_known is False:
+            return self._from_database(None)
+        if is_known:
+            redis_copy.refill(self._redis, keys, known.stamp, known.published)
+        return known
+
+    def _replaced(self, keys: Keys, known: Snapshot, told: Stamp) -> Snapshot:
+        """Put the database's word in the place of what it does not know."""
+        log.warning("Redis holds what the database does not know, serving from the database", run=told.run)
+        snapshot = self._from_database(known)
+        redis_copy.refill(self._redis, keys, snapshot.stamp, snapshot.published, instead_of=told.commit)
+        return snapshot
+
+    def _is_known(self, stamp: Stamp, *, anew: bool = False) -> bool | None:
+        """Whether the database knows a commit; None where it does not answer in time.
+
+        Each commit is asked after once, unless `anew`. The first copy is served before: a process must answer
+        before it has loaded what asks a database.
+        """
+        checked = self._checked
+        if not anew and checked is not None and (checked.run, checked.commit) == (stamp.run, stamp.commit):
+            return True
+        if self._clock() < self._judge_closed_until:
+            return None
+        try:
+            is_known = in_background(lambda: self._ask_whether_known(stamp)).result(JUDGE_SECONDS)
+        except (PricesError, FutureTimeoutError) as error:
+            self._judge_closed_until = self._clock() + BREAKER_SECONDS
+            log.debug("The database did not say whether it knows what is served", reason=repr(error))
+            return None
+        if is_known:
+            self._checked = stamp
+        return is_known
 
     def _from_database(self, known: Snapshot | None) -> Snapshot:
         stamp, published = self._ask_database(None if known is None else known.stamp)

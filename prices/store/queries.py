@@ -13,6 +13,7 @@ from prices.catalogue.model import LanguageModel
 from prices.errors import SchemaBehindError
 from prices.pricing.schedule import PriceSchedule
 from prices.store.bulk import batches
+from prices.store.commits import commit_id
 from prices.store.database import DatabaseClock, reading
 from prices.store.tables import (
     SCHEMA_HEAD,
@@ -22,6 +23,7 @@ from prices.store.tables import (
     language_models,
     price_holds,
     refresh_runs,
+    revisions,
 )
 
 AT_ONCE = 500
@@ -30,7 +32,19 @@ AT_ONCE = 500
 # Made once: to build a statement takes longer than to run it.
 _OPEN_HOLDS = select(price_holds.c.id).where(price_holds.c.revision_to.is_(None))
 _IS_HOLDING = or_(_OPEN_HOLDS.exists(), select(held_newcomers.c.slug).exists())
-_CATALOGUE = select(catalogue, _IS_HOLDING.label("is_holding"), DatabaseClock().label("now"))
+_REFRESHED_BY = select(refresh_runs.c.token).where(refresh_runs.c.id == catalogue.c.refreshed_run_id)
+_REVISED_BY = (
+    select(refresh_runs.c.token)
+    .join_from(revisions, refresh_runs, refresh_runs.c.id == revisions.c.run_id)
+    .where(revisions.c.revision == catalogue.c.revision)
+)
+_CATALOGUE = select(
+    catalogue,
+    _IS_HOLDING.label("is_holding"),
+    DatabaseClock().label("now"),
+    _REFRESHED_BY.scalar_subquery().label("refreshed_by"),
+    _REVISED_BY.scalar_subquery().label("revised_by"),
+)
 _DEPLOYMENT = select(catalogue.c.deployment)
 _LAST_RUN = select(refresh_runs).order_by(refresh_runs.c.id.desc()).limit(1)
 _TOMBSTONES = select(language_models.c.slug, language_models.c.id).where(
@@ -91,6 +105,7 @@ class CatalogueState:
     """The catalogue's one row, whether anything is held, and `now` by the database's clock.
 
     From `hides_until` on, the body that was committed last may show base prices that a window hid before.
+    `refresh_commit` names the commit that confirmed the prices last, `revision_commit` that of the revision.
     """
 
     revision: int
@@ -102,6 +117,8 @@ class CatalogueState:
     is_holding: bool
     now: datetime
     deployment: str
+    refresh_commit: str = ""
+    revision_commit: str = ""
 
     def is_what(self, digest: str) -> bool:
         """Whether the catalogue is what the body of this digest says, and nothing of it is held."""
@@ -126,6 +143,8 @@ def catalogue_state(connection: Connection) -> CatalogueState:
         bool(row.is_holding),
         row.now,
         row.deployment,
+        commit_id(row.refreshed_by),
+        commit_id(row.revised_by),
     )
 
 

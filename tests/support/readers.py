@@ -14,5 +14,6 @@ def reader_of(services: Services, clock: Callable[[], float] = time.monotonic) -
         services.redis,
         lambda: services.deployment.known() or services.keys,
         lambda known: make.read_database(services, known),
+        lambda stamp: make.knows(services, stamp),
         clock,
     )

@@ -10,8 +10,8 @@ from prices.catalogue.changes import QUIET, ChangeKind
 from prices.catalogue.records import KnownChange
 from prices.formats import pricebeat
 from prices.history import read
-from prices.store.queries import catalogue_state
 from web.api.parameters import CHOICES, Cursor, PageSize, Query, query
+from web.api.past import Cited, newest_cited
 from web.questions import ask
 from web.responses import past_response
 
@@ -33,12 +33,12 @@ def list_changes() -> Response:
     asked = query(ChangesQuery)
     limit, kinds = asked.limit, _kinds(asked.kind)
 
-    def changes(connection: Connection) -> tuple[int, list[KnownChange]]:
+    def changes(connection: Connection) -> tuple[Cited, list[KnownChange]]:
         found = read.changes(connection, since=asked.since, limit=limit + 1, kinds=kinds, slug=asked.model)
-        return catalogue_state(connection).revision, found
+        return newest_cited(connection), found
 
-    revision, found = ask(changes)
-    return past_response(pricebeat.change_list(found[:limit], asked.since, len(found) > limit), revision)
+    cited, found = ask(changes)
+    return past_response(pricebeat.change_list(found[:limit], asked.since, len(found) > limit), *cited)
 
 
 def _kinds(asked: frozenset[str] | None) -> frozenset[ChangeKind]:

@@ -15,10 +15,11 @@ from prices.pricing.cost import cost_of
 from prices.pricing.schedule import PriceSchedule
 from prices.store.database import utc_now
 from web.api import parameters
-from web.api.past import answering_revision
+from web.api.past import Cited, answering_revision
 from web.context import current_snapshot, web_context
 from web.questions import ask
 from web.request_bodies import MAX_BYTES
+from web.responses import citation
 
 FIELDS = ("model", "usage", "at", "revision")
 
@@ -33,15 +34,15 @@ def cost() -> Response:
         known = _now(model)
     else:
         known = ask(lambda connection: _past(connection, model, at, revision))
-    schedule, said_by, at = known
+    schedule, cited, at = known
     try:
         told = cost_of(asked.get("usage"), schedule, at, web_context().settings.markup)
     except UsageError as error:
         raise BadRequest(str(error)) from error
-    body = {"model": model, "at": at, "revision": said_by, **told.to_builtins()}
+    body = {"model": model, "at": at, **cited._asdict(), **told.to_builtins()}
     response = Response(msgspec.json.encode(body), content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Price-Revision"] = str(said_by)
+    response.headers.update(citation(*cited))
     return response
 
 
@@ -64,19 +65,20 @@ def _question() -> dict[str, Any]:
     return asked
 
 
-def _now(model: str) -> tuple[PriceSchedule, int, datetime]:
+def _now(model: str) -> tuple[PriceSchedule, Cited, datetime]:
     """Take the price from memory: it is there whatever is away."""
     snapshot = current_snapshot()
     if (entry := snapshot.prices.get(model)) is None:
         raise NotFound(f"there is no model {model[:80]!r} now; give `at` for one that was there once")
-    return pricebeat.schedule_of(entry), snapshot.revision, datetime.now(UTC)
+    cited = Cited(snapshot.revision, snapshot.published.commit)
+    return pricebeat.schedule_of(entry), cited, datetime.now(UTC)
 
 
 def _past(
     connection: Connection, model: str, at: datetime | None, revision: int | None
-) -> tuple[PriceSchedule, int, datetime]:
-    said_by = answering_revision(connection, at, revision)
-    known = next(read.prices(connection, said_by, at=at, slug=model), None)
+) -> tuple[PriceSchedule, Cited, datetime]:
+    cited = answering_revision(connection, at, revision)
+    known = next(read.prices(connection, cited.revision, at=at, slug=model), None)
     if known is None:
         raise NotFound(f"{model[:80]!r} was not listed then")
-    return known.schedule, said_by, at or utc_now(connection)
+    return known.schedule, cited, at or utc_now(connection)

@@ -7,9 +7,8 @@ from werkzeug.exceptions import NotFound
 from prices.catalogue.records import KnownPrice
 from prices.formats import pricebeat
 from prices.history import read
-from prices.store.queries import catalogue_state
 from web.api.parameters import Moment, Query, Revision, query
-from web.api.past import answering_revision
+from web.api.past import Cited, answering_revision, newest_cited
 from web.context import current_snapshot, web_context
 from web.questions import ask
 from web.responses import json_response, past_response, published_response
@@ -42,10 +41,10 @@ def list_prices() -> Response:
     asked = query(PriceSearch)
     sought = asked.q.strip()
     if asked.is_past:
-        revision, prices = _past(None, asked)
+        cited, prices = _past(None, asked)
         markup = web_context().settings.markup
         found = (price for price in prices if _holds(price, sought))
-        return past_response(pricebeat.price_list(found, markup, revision, asked.at), revision)
+        return past_response(pricebeat.price_list(found, markup, cited.revision, asked.at), *cited)
     snapshot = current_snapshot()
     if not sought:
         return published_response(snapshot, snapshot.published.prices)
@@ -57,11 +56,11 @@ def one_price(model_id: str) -> Response:
     """Give the prices of one model."""
     asked = query(AsOf)
     if asked.is_past:
-        revision, prices = _past(model_id, asked)
+        cited, prices = _past(model_id, asked)
         if not prices:
             raise NotFound(f"{model_id[:80]!r} was not listed then")
         entry = pricebeat.encoded_entry(prices[0], web_context().settings.markup, asked.at)
-        return past_response(entry, revision)
+        return past_response(entry, *cited)
     snapshot = current_snapshot()
     if (entry_now := snapshot.prices.get(model_id)) is None:
         raise NotFound(f"there is no model {model_id[:80]!r} now; its history may know it")
@@ -76,26 +75,26 @@ def price_history(model_id: str) -> Response:
     """
     longer = f"{model_id}/history"
 
-    def intervals(connection: Connection) -> tuple[int, list[KnownPrice], bool]:
-        revision, found = catalogue_state(connection).revision, read.intervals(connection, model_id)
-        return revision, found, bool(read.intervals(connection, longer))
+    def intervals(connection: Connection) -> tuple[Cited, list[KnownPrice], bool]:
+        cited, found = newest_cited(connection), read.intervals(connection, model_id)
+        return cited, found, bool(read.intervals(connection, longer))
 
-    revision, known, is_an_id = ask(intervals)
+    cited, known, is_an_id = ask(intervals)
     if is_an_id and (not known or request.args.keys() & {"at", "revision"}):
         return one_price(longer)
     query(NoQuery)
     if not known:
         raise NotFound(f"there never was a model {model_id[:80]!r}")
     markup = web_context().settings.markup
-    return past_response(pricebeat.price_history(known, markup, revision), revision)
+    return past_response(pricebeat.price_history(known, markup, cited.revision), *cited)
 
 
-def _past(slug: str | None, asked: AsOf) -> tuple[int, list[KnownPrice]]:
+def _past(slug: str | None, asked: AsOf) -> tuple[Cited, list[KnownPrice]]:
     """Give the prices that `asked` is about, and the revision that says so. Raises BadRequest or NotFound."""
 
-    def past(connection: Connection) -> tuple[int, list[KnownPrice]]:
-        revision = answering_revision(connection, asked.at, asked.revision)
-        return revision, list(read.prices(connection, revision, at=asked.at, slug=slug))
+    def past(connection: Connection) -> tuple[Cited, list[KnownPrice]]:
+        cited = answering_revision(connection, asked.at, asked.revision)
+        return cited, list(read.prices(connection, cited.revision, at=asked.at, slug=slug))
 
     return ask(past)
 

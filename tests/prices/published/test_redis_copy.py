@@ -87,7 +87,7 @@ def test_confirming_moves_the_time_forward_only_and_knows_another_content(redis:
 @given(st.timedeltas(timedelta(0), timedelta(days=27_000)).map(lambda later: NOON + later))
 def test_a_time_survives_redis_to_the_microsecond(at: datetime) -> None:
     stamp = Stamp("x", at)
-    assert redis_copy._stamp(b"x", str(redis_copy._microseconds(stamp)).encode(), None) == stamp
+    assert redis_copy._stamp(b"x", str(redis_copy._microseconds(stamp)).encode(), None, None) == stamp
 
 
 def test_the_same_bytes_have_the_same_validator_and_others_another() -> None:

@@ -500,7 +500,7 @@ def test_an_older_word_of_the_database_does_not_replace_the_copy_in_memory(no_re
         (Stamp("one", at - timedelta(hours=1)), redis_copy.Publication(1, BODY, BODY, {})),
     ]
     clock = Clock()
-    reader = SnapshotReader(no_redis, Keys, lambda _known: publications.pop(0), clock)
+    reader = SnapshotReader(no_redis, Keys, lambda _known: publications.pop(0), lambda _stamp: True, clock)
     assert reader.current().revision == 2
     clock.now += 10
     reader.current()
