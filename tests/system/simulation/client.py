@@ -68,6 +68,12 @@ class SimRedis:
             words += [b"PX", px if isinstance(px, int) else int(px.total_seconds() * 1000)]
         return self.ask(f"SET {key}", lambda: self._server.do(b"SET", *words) == b"OK")
 
+    def hmget(self, key: str, names: list[str]) -> Any:
+        """Read fields of a hash."""
+        return self.ask(
+            f"HMGET {key}", lambda: [self._server.do(b"HGET", key, name) or None for name in names]
+        )
+
     def zrange(self, key: str, _first: int, last: int) -> Any:
         """Read the first members of a sorted set."""
         return self.ask(f"ZRANGE {key}", lambda: self._server.do(b"ZRANGE", key, last))
@@ -105,6 +111,11 @@ class SimPipeline:
     def hmget(self, key: str, names: list[str]) -> None:
         """Read fields of a hash."""
         self._commands.append(lambda: [self._server.do(b"HGET", key, name) or None for name in names])
+
+    def zrange(self, key: str, _first: int, _last: int, *, withscores: bool) -> None:
+        """Read a sorted set whole, with its scores."""
+        assert withscores
+        self._commands.append(lambda: sorted((self._server.peek(key.encode()) or {}).items()))
 
     def execute(self) -> list[Any]:
         """Do them."""
