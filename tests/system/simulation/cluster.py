@@ -49,7 +49,7 @@ class Cluster:
         self.database = SimDatabase(world, self.clock, self.watch.committing, self.watch.committed)
         self.queue = Queue(world)
         self.tries_to_send = 0
-        self.upstream_down_until = 0.0
+        self.upstream_down_until = self.broker_down_until = 0.0
         self.retry_after = RETRY_AFTER
         self.fetches: list[float] = []
         self.fetching: set[Process] = set()
@@ -84,7 +84,7 @@ class Cluster:
         message = Message(0)
         services = self._services(process, lambda: message.force)
         while True:
-            taken = self.queue.take()
+            taken = None if self.broker_down_until > self.world.now else self.queue.take()
             if taken is None:
                 self.queue.idle.append(getcurrent())
                 self.world.sleep(20 + 20 * self.world.random.random())
@@ -132,7 +132,8 @@ class Cluster:
         """Publish as a beat does."""
         self.tries_to_send += 1
         self.world.befall("publish")
-        if (self.server.is_down and not self.apart) or self.world.fails(self.world.odds.refused):
+        away = self.broker_down_until > self.world.now or (self.server.is_down and not self.apart)
+        if away or self.world.fails(self.world.odds.refused):
             self.expect_another_try(self, self.world.process())
             raise ConnectionError("the broker refused")
         self.queue.send()

@@ -1,6 +1,6 @@
 """A simulated database: the real tables, statements and constraints, in SQLite's memory.
 
-A transaction can be refused, be rolled back by a crash or a cut before its commit, or be committed
+A transaction can be refused or hang, be rolled back by a crash or a cut before its commit, or be committed
 with the reply lost. Its clock may be set. Transactions never overlap: the fault matrix has locks.
 """
 
@@ -25,6 +25,8 @@ from tests.system.simulation.world import World
 
 KEYS = Keys(deployment="simulated")
 """What every world's database says which deployment it is that of: a seed decides everything else."""
+GIVE_UP_SECONDS = 12.0
+"""After how long a process gives up a server that took its question and does not answer."""
 Look = Callable[[sqlite3.Connection], None]
 
 
@@ -48,6 +50,7 @@ class SimDatabase:
         if self.down_until > self.world.now or self.world.fails(self.world.odds.refused):
             self.world.process().faults += 1
             _fail("the database refused")
+        self._await_in_vain()
         changes = self.raw.total_changes
         self.raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         try:
@@ -79,6 +82,13 @@ class SimDatabase:
         world.befall("database, after commit")
         if world.fails(world.odds.reply_lost):
             _fail("the reply to the commit was lost")
+        self._await_in_vain()
+
+    def _await_in_vain(self) -> None:
+        """Perhaps let the answer never come, to a question that was lost or to one that was done."""
+        if self.world.fails(self.world.odds.hung):
+            self.world.sleep(GIVE_UP_SECONDS)
+            _fail("the server did not answer")
 
 
 def _fail(what: str) -> NoReturn:

@@ -19,6 +19,8 @@ class Odds:
     reply_lost: float = 0.0
     slow: float = 0.0
     """That upstream lets the next part of its body wait."""
+    hung: float = 0.0
+    """That the database takes a question, and its answer never comes."""
     lost: float = 0.0
     """That the broker loses what it has just taken in."""
 

@@ -87,7 +87,10 @@ def _live(world: World) -> None:
     )
     cluster.expect_another_try = expect_another_try
     likely = [draw.choice((0.0, 0.002, 0.01, 0.04)) for _ in range(4)]
-    world.odds = Odds(*likely, slow=draw.choice((0.0, 0.05, 0.3)), lost=draw.choice((0.0, 0.0, 0.2)))
+    hung = draw.choice((0.0, 0.0, 0.01))
+    world.odds = Odds(
+        *likely, hung=hung, slow=draw.choice((0.0, 0.05, 0.3)), lost=draw.choice((0.0, 0.0, 0.2))
+    )
     _disturb(cluster, workers)
     world.run(world.now + TROUBLED)
     _calm_down(cluster)
@@ -118,13 +121,16 @@ def _disturb(cluster: Cluster, workers: int) -> None:
     def upstream_away() -> None:
         cluster.upstream_down_until = world.now + draw.choice((3.0, 50.0, 150.0))
 
+    def broker_away() -> None:
+        cluster.broker_down_until = world.now + draw.choice((3.0, 50.0, 150.0))
+
     def evict() -> None:
         key = draw.choice((LOCK_KEY, PAYLOAD_KEY, KEYS.fresh))
         world.note(f"{key} is evicted")
         server.evict(key.encode())
 
-    acts = (burst, redis_away, database_away, upstream_away, evict, cluster.clock.move)
-    for act in draw.choices(acts, (5, 1, 1, 1, 2, 2), k=draw.randint(1, 6)):
+    acts = (burst, redis_away, database_away, upstream_away, broker_away, evict, cluster.clock.move)
+    for act in draw.choices(acts, (5, 1, 1, 1, 1, 2, 2), k=draw.randint(1, 6)):
         world.spawn(fate, act, draw.random() * TROUBLED)
 
 
@@ -135,7 +141,7 @@ def _calm_down(cluster: Cluster) -> None:
     """
     cluster.world.note("calm")
     cluster.world.odds = Odds()
-    cluster.database.down_until = cluster.upstream_down_until = 0.0
+    cluster.database.down_until = cluster.upstream_down_until = cluster.broker_down_until = 0.0
     stays_away = cluster.apart and cluster.world.random.random() < 0.3
     cluster.server.down_until = float("inf") if stays_away else 0.0
     if cluster.clock.was_set and cluster.world.random.random() < 0.5:
