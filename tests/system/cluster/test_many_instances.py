@@ -13,6 +13,7 @@ from celery import Celery
 from sqlalchemy import text
 
 from prices.runtime.settings import Settings
+from prices.services import Services
 from prices.store.database import make_engine, reading
 from tests.conftest import migrate
 from tests.support.postgres import make_postgres_database, postgres_server
@@ -79,8 +80,9 @@ def crowded(
             cluster.env["DATABASE_URL"] = url
             cluster.services.engine.dispose()
             # The test looks on from a place that the server keeps for its administrators.
-            above = Settings.from_env({"DATABASE_URL": url.replace("app:@", "postgres:@")}).database_url
-            cluster.services = replace(cluster.services, engine=make_engine(above, process="test"))
+            above = Settings.from_env({**cluster.env, "DATABASE_URL": url.replace("app:@", "postgres:@")})
+            engine = make_engine(above.database_url, process="test")
+            cluster.services = replace(Services.make(above), engine=engine)
             cluster.start_worker("one")
             cluster.start_beat()
             for number in range(SERVERS):
