@@ -11,7 +11,7 @@ from prices.formats import openrouter, pricebeat
 from prices.formats.format import CurrentModel, Details
 from prices.formats.registry import FORMATS
 from prices.history import read
-from prices.published.packing import PackedAhead, begin_to_pack, pack
+from prices.published.packing import pack
 from prices.published.redis_copy import BODIES_VERSION, Publication, Stamp, confirm, publish, read_stamp
 from prices.runtime.deployment import remember
 from prices.runtime.logs import log
@@ -30,27 +30,22 @@ def stamp(state: CatalogueState, markup: Decimal) -> Stamp:
     return Stamp(content, state.refreshed_at, state.refreshed_run_id or 0, state.refresh_commit)
 
 
-def make_publication(
-    engine: Engine, markup: Decimal, ahead: PackedAhead | None = None
-) -> tuple[Stamp, Publication]:
+def make_publication(engine: Engine, markup: Decimal) -> tuple[Stamp, Publication]:
     """Make the bodies from the database, as one state of it; the transaction waits for no packing.
 
-    Upstream's is packed while ours is made; where it was packed `ahead`, it need not be read. The formats of
-    clients are made and packed one after the other: all at once would hold each of a large list in memory.
+    They are packed one after the other: all at once would hold each of a large list in memory.
     """
     with reading(engine) as connection:
         state = catalogue_state(connection)
-        ready = ahead and ahead.of(state)
-        listed = ahead.documents if ahead and ready else documents(connection)
-        models = ready or begin_to_pack(openrouter.model_list(listed, state.envelope))
-        details = dict(map(Details.of, listed))
-        del listed
+        listed = documents(connection)
         prices = list(read.prices(connection, state.revision))
-        ours = begin_to_pack(pricebeat.price_list(prices, markup, state.revision))
-    packed = models(), ours()
+    models = pack(openrouter.model_list(listed, state.envelope))
+    details = dict(map(Details.of, listed))
+    del listed
+    ours = pack(pricebeat.price_list(prices, markup, state.revision))
     current = [CurrentModel.of(price, details.get(price.slug, NO_DETAILS)) for price in prices]
     formats = {form.path: pack(form.write(current)) for form in FORMATS}
-    return stamp(state, markup), Publication(state.revision, *packed, formats, state.revision_commit)
+    return stamp(state, markup), Publication(state.revision, models, ours, formats, state.revision_commit)
 
 
 def read_database(services: Services, known: Stamp | None) -> tuple[Stamp, Publication | None]:
@@ -79,7 +74,7 @@ def publish_current(services: Services) -> None:
     publish_state(services, state)
 
 
-def publish_state(services: Services, state: CatalogueState, ahead: PackedAhead | None = None) -> None:
+def publish_state(services: Services, state: CatalogueState) -> None:
     """Do what `publish_current` does for a state that was just read.
 
     What Redis holds is read before the database is asked whether it knows it. What it does not know is of a
@@ -103,7 +98,7 @@ def publish_state(services: Services, state: CatalogueState, ahead: PackedAhead 
         )
     if there and not lost and confirm(redis, keys, stamped, state.revision, fresh, instead_of=there.commit):
         return
-    made = make_publication(services.engine, settings.markup, ahead)
+    made = make_publication(services.engine, settings.markup)
     publish(redis, keys, *made, fresh, instead_of=there.commit if there and lost else "")
 
 

@@ -9,7 +9,6 @@ from prices.coordination.freshness import fresh_for
 from prices.coordination.runs import Attempt, Fresh, Waiting
 from prices.errors import PricesError, UpstreamError, in_full, one_line
 from prices.published.make import publish_current, publish_state
-from prices.published.packing import PackedAhead, pack_ahead
 from prices.refresh.claim import Claim, Held, claim
 from prices.refresh.commit import MAX_NAMED_ROWS, commit, confirm
 from prices.refresh.failure import close_failed, reason_of, wait_of
@@ -88,7 +87,7 @@ def refresh_prices(
 def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Refresh:
     """Fetch, decide, commit and publish under a claim; close the run's row whatever happens."""
     stash = _stash(services, claimed)
-    receipt, ahead = None, None
+    receipt = None
     try:
         if asked.given:
             body, receipt = take_given(asked.given, claimed.state)
@@ -97,8 +96,6 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
         asked.progress("deciding")
         listed = None if body is None else _parse(body)
         del body  # a large list is there once in memory, not twice
-        if listed and not asked.given:
-            ahead = pack_ahead(listed, receipt.digest)
         asked.progress("committing")
         claimed.check()
         if listed is None:
@@ -129,7 +126,7 @@ def _run(services: Services, claimed: Claim, asked: _Asked, began: float) -> Ref
     if not asked.given:
         stash.forget(claimed.run_id)
         asked.progress("publishing")
-        publish(services, committed.state if claimed.holds() else None, ahead)
+        publish(services, committed.state if claimed.holds() else None)
     done = Refresh(
         "refreshed",
         run_id=claimed.run_id,
@@ -173,18 +170,16 @@ def _parse(body: bytes) -> OpenRouterList:
     return listed
 
 
-def publish(
-    services: Services, state: CatalogueState | None = None, ahead: PackedAhead | None = None
-) -> None:
+def publish(services: Services, state: CatalogueState | None = None) -> None:
     """Publish what is committed; what cannot be published now is made good by the next run or reader.
 
-    `state` is what the catalogue is, where that is known, `ahead` what was packed meanwhile.
+    `state` is what the catalogue is, where that is known.
     """
     try:
         if state is None:
             publish_current(services)
         else:
-            publish_state(services, state, ahead)
+            publish_state(services, state)
     except PricesError as error:
         log.warning("The catalogue could not be published", reason=in_full(error))
 
