@@ -349,9 +349,9 @@ def wire(postgres_url: str) -> Iterator[Freezing]:
 
 
 @pytest.fixture
-def wired(wire: Freezing, migrated_postgres: str) -> Iterator[Services]:
+def wired(wire: Freezing, emptied_postgres: str) -> Iterator[Services]:
     """Clients of a database at the end of the wire, and of a Redis that refuses."""
-    url = f"postgresql+psycopg://postgres:@127.0.0.1:{wire.server.port}/{migrated_postgres}"
+    url = f"postgresql+psycopg://postgres:@127.0.0.1:{wire.server.port}{urlsplit(emptied_postgres).path}"
     settings = Settings.from_env({"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"})
     engine, redis = make_engine(url, limits=Limits(statement=0.3)), make_redis(settings.redis_url)
     services = Services(settings, engine, redis, Deployment(redis, "", "", partial(deployment_of, engine)))
