@@ -85,9 +85,17 @@ def expect_all_well(cluster: Cluster) -> None:
     _expect_history(cluster)
     if age <= 2 * LOOK_SECONDS or cluster.server.is_down:
         return
-    published = cluster.server.peek(KEYS.snapshot.encode()) or {}
-    if abs(int(published.get(b"refreshed_us", 0)) / 1e6 - (cluster.watch.shown_at or 0.0)) > 0.001:
+    if cluster.clock.was_set and not _is_published(cluster):
+        # By one that was stopped since before: its time is later, its run earlier. Beat's next look mends it.
+        cluster.world.run(cluster.world.now + 2 * LOOK_SECONDS)
+    if not _is_published(cluster):
         cluster.watch.broken("the published snapshot is not the committed catalogue")
+
+
+def _is_published(cluster: Cluster) -> bool:
+    published = cluster.server.peek(KEYS.snapshot.encode()) or {}
+    shown_at = cluster.watch.shown_at or 0.0
+    return abs(int(published.get(b"refreshed_us", 0)) / 1e6 - shown_at) <= 0.001
 
 
 def _expect_history(cluster: Cluster) -> None:
