@@ -117,12 +117,20 @@ def _kind(old: Price | None, new: Price | None) -> ChangeKind | None:
     return ChangeKind.RAISED if new.amount > old.amount else ChangeKind.LOWERED
 
 
-def _paired(before: PriceSchedule, after: PriceSchedule) -> Iterator[tuple[Override, Override]]:
-    """Give the overrides of two schedules that stand under the same conditions."""
-    others = {_json(entry.conditions): entry for entry in after.overrides}
-    for entry in before.overrides:
-        if other := others.get(_json(entry.conditions)):
-            yield entry, other
+def _paired(before: PriceSchedule, after: PriceSchedule) -> list[tuple[Override, Override]]:
+    """Give the overrides of two schedules that stand under the same conditions.
+
+    Of several under equal conditions the last is in force: so the last is paired with the last.
+    """
+    others: dict[str, list[Override]] = {}
+    for entry in after.overrides:
+        others.setdefault(_json(entry.conditions), []).append(entry)
+    backwards = [
+        (entry, same.pop())
+        for entry in reversed(before.overrides)
+        if (same := others.get(_json(entry.conditions)))
+    ]
+    return backwards[::-1]
 
 
 def _only_rounded(before: PriceSchedule, after: PriceSchedule) -> bool:

@@ -86,8 +86,12 @@ class _Comparison:
         )
 
     def add_again(self, row: OpenRouterModel, position: int, tombstone: LanguageModel) -> None:
-        """Add a model that returns: its price is doubted against the last that it had."""
-        after = LanguageModel(row.id, position, row.document, self._seen(row, None), tombstone.row_id)
+        """Add a model that returns: its price is doubted against the last that it had.
+
+        What a window hides of it is as it was then.
+        """
+        schedule = self._seen(row, tombstone.schedule)
+        after = LanguageModel(row.id, position, row.document, schedule, tombstone.row_id)
         if doubt := self._doubt(tombstone, after.schedule):
             self._hold(Hold(row.id, tombstone.row_id or 0, doubt, after.schedule, self._at))
             after = after.priced_as(tombstone)

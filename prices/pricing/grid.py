@@ -62,6 +62,8 @@ def price_grid(schedule: PriceSchedule) -> PriceGrid | None:
     sizes, minutes = _sizes(schedule.overrides), _minutes(schedule.overrides)
     if len(sizes) > MAX_CUTS or len(minutes) > MAX_CUTS:
         return None
+    if any(entry.is_window and entry.window is None for entry in schedule.overrides):
+        return None  # nobody can say when it is open
     by_day = any(entry.window and entry.window.days for entry in schedule.overrides)
     columns: dict[Slot, list[dict[str, Decimal]]] = {}
     for day in range(7 if by_day else 1):

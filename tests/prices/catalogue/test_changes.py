@@ -231,3 +231,10 @@ def test_there_and_back_undo_each_other_part_by_part(one: PriceSchedule, other: 
     assert [change.part for change in there] == [change.part for change in back]
     assert all(later.undoes(earlier) for earlier, later in zip(there, back, strict=True))
     assert price_changes(one, one) == ()
+
+
+def test_of_overrides_under_equal_conditions_the_one_in_force_is_compared() -> None:
+    low, high = ({"min_prompt_tokens": 200000, "prompt": amount} for amount in ("1", "50"))
+    twice = schedule(low, high)
+    assert all(old == new for _place, old, new in moves(twice, twice))
+    assert ("prompt of an override", 50, 50) in set(moves(schedule(high), twice))

@@ -530,3 +530,16 @@ def test_a_list_that_is_taken_back_leaves_every_price_it_did_not_add_or_believe(
     for hold in first.held:
         if hold.schedule and hold.slug in {row.id for row in usual.models}:
             assert hold in back.withdrawn
+
+
+def test_what_a_window_hides_of_a_model_that_returns_is_as_it_was_and_doubted_later() -> None:
+    window = {"overrides": [{"utc_start": 900, "utc_end": 1700, "prompt": "3"}]}
+    before = vanished(model("a/back", "2", pricing=window))
+    noon, evening = EVENING.replace(hour=12, minute=0), EVENING.replace(hour=20, minute=0)
+    while_open = listed(model("a/back", "3", pricing=window))
+    (returned,) = compare([], before, while_open, noon, guards=Guards()).models
+    assert returned.after is not None
+    assert returned.after.schedule == before["a/back"].schedule
+    free = listed(model("a/back", "0", pricing=window))
+    later = compare([returned.after], {}, free, evening, guards=Guards())
+    assert [hold.reason for hold in later.held] == ["prompt would be free after 2"]

@@ -28,7 +28,7 @@ def test_a_worker_whose_clock_is_wrong_refreshes_once_and_tells_right_what_is_fr
     worker = cluster.start_worker(
         "wrong",
         " -Q wrong",
-        PYTHONPATH=str(ROOT / "tests" / "cluster" / "wrong_clock"),
+        PYTHONPATH=str(ROOT / "tests" / "system" / "cluster" / "wrong_clock"),
         CLOCK_SKEW=str(SKEWS[skew]),
     )
     cluster.wait_for_log(worker, worker.ready_prompt, 30)
