@@ -40,7 +40,7 @@ catalogue = Table(
     # One row, made by the migration.
     Column("id", Integer, primary_key=True, autoincrement=False),
     # The id of the deployment, made by the migration: a random text of 16 hexadecimal digits.
-    Column("deployment", String(32), nullable=False, server_default="unknown"),
+    Column("deployment", String(32), nullable=False),
     # The run that holds the claim, or held it last: no other may commit.
     Column("fence", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
@@ -153,8 +153,6 @@ price_changes = Table(
     Column("after", Text),
     # Since when the new value holds.
     Column("at", UtcDateTime, nullable=False),
-    # Written by releases before 20261122_03, and read by those beside us; found by `prices.history` since.
-    Column("reverts", Integer),
     Index("ix_price_changes_model_id", "model_id", "part", "id"),
     sqlite_autoincrement=True,
 )

@@ -187,7 +187,7 @@ REPAIR = Edit(
 READ_BACK = Edit("prices/coordination/lease.py", "            return self._read_back()", "            raise")
 DEGRADED = Edit("prices/refresh/claim.py", "        return None, True\n", "        raise\n")
 ONE_RUNNING = Edit(
-    "migrations/versions/20261121_01_catalogue_runs_and_prices.py",
+    "migrations/versions/20261125_07_all_tables.py",
     '["state"],\n        unique=True,',
     '["state"],\n        unique=False,',
 )
