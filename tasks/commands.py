@@ -158,7 +158,8 @@ def _sentence(done: Refresh) -> str:
     if done.reason == "held":
         return f"skipped: {done.holder} is refreshing"
     if done.reason == "fresh":
-        return f"skipped: the prices are fresh, {done.age_seconds:.0f} s old (--force refreshes all the same)"
+        old = "of unknown age" if done.age_seconds is None else f"{done.age_seconds:.0f} s old"
+        return f"skipped: the prices are fresh, {old} (--force refreshes all the same)"
     held = f", {done.held} held" if done.held else ""
     return f"refreshed: {done.models} models, {done.changes} changes{held}, revision {done.revision}"
 

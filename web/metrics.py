@@ -4,6 +4,7 @@ Everything is read from what this instance serves and from the shared health rep
 on any store.
 """
 
+import math
 from collections.abc import Iterator
 
 from flask import Response
@@ -32,8 +33,10 @@ class _Cluster(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give each metric of now."""
         snapshot, report = current_snapshot(), get_health_check_data()
-        if (age := snapshot.age_seconds) is not None:
-            yield _gauge("price_age_seconds", "Seconds since the served prices were confirmed.", age)
+        if snapshot.stamp.refreshed_at is not None:
+            age = snapshot.age_seconds
+            seconds = math.inf if age is None else age  # so that an alert on old prices fires
+            yield _gauge("price_age_seconds", "Seconds since the served prices were confirmed.", seconds)
         yield _gauge("price_revision", "The revision served.", snapshot.revision)
         yield _gauge("models", "Models in the served list.", len(snapshot.entries))
         held = sum(entry["held"] is not None for entry in snapshot.entries)

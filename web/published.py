@@ -23,7 +23,7 @@ from web.bodies import (
     if_none_match,
     represent,
 )
-from web.responses import CACHE_CONTROL, JSON, SECURITY_HEADERS, citation
+from web.responses import CACHE_CONTROL, JSON, SECURITY_HEADERS, age_header, citation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -94,7 +94,7 @@ class PublishedBodies:
         headers = (
             ("Cache-Control", CACHE_CONTROL),
             *citation(snapshot.revision, snapshot.published.commit).items(),
-            ("X-Price-Age", str(int(snapshot.age_seconds or 0))),
+            *age_header(snapshot).items(),
         )
         return answer(representation, headers, validators, SECURITY_HEADERS.items())
 

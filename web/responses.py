@@ -64,11 +64,16 @@ def citation(revision: int, commit: str) -> dict[str, str]:
 
 def price_headers(snapshot: Snapshot) -> dict[str, str]:
     """Say which prices these are, how old they are, and how long they may be kept."""
-    age = snapshot.age_seconds
     told = citation(snapshot.revision, snapshot.published.commit)
-    if age is None:
+    if snapshot.stamp.refreshed_at is None:
         return told | {"Cache-Control": "no-store"}  # still empty: the first prices come any moment
-    return told | {"Cache-Control": CACHE_CONTROL, "X-Price-Age": str(int(age))}
+    return told | {"Cache-Control": CACHE_CONTROL, **age_header(snapshot)}
+
+
+def age_header(snapshot: Snapshot) -> dict[str, str]:
+    """Say how old prices are; nothing where their age is unknown."""
+    age = snapshot.age_seconds
+    return {} if age is None else {"X-Price-Age": str(int(age))}
 
 
 def strict(application: "WSGIApplication") -> "WSGIApplication":

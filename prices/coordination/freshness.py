@@ -37,6 +37,16 @@ def unless_ahead(at: datetime | None, now: datetime, most: timedelta = timedelta
     return None if at is None or at - now > most else at
 
 
+def age_of(refreshed_at: datetime | None, now: datetime) -> timedelta | None:
+    """Give the age of prices refreshed at a time; None where it is unknown.
+
+    It is unknown before the first refresh, and where that time is ahead of `now` by more than a clock may be
+    corrected. A time that is a little ahead is an age of zero.
+    """
+    at = unless_ahead(refreshed_at, now, CLOCK_SLACK)
+    return None if at is None else max(timedelta(0), now - at)
+
+
 def next_due(
     refreshed_at: datetime, interval: timedelta, tick_after: Callable[[datetime], datetime]
 ) -> datetime:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row
 
-from prices.coordination.freshness import CLOCK_SLACK, answer_within, next_send, unless_ahead
+from prices.coordination.freshness import CLOCK_SLACK, answer_within, fresh_for, next_send, unless_ahead
 
 SHARE: Final = 60
 """The first wait is this part of the longest: ten seconds of ten minutes."""
@@ -18,6 +18,9 @@ LONGEST_ASKED: Final = timedelta(days=1)
 """How much of a `Retry-After` is honoured: one that asks for years is a mistake."""
 OLD_RELEASE: Final = timedelta(minutes=10)
 """How long a failed run without `retry_at` is left to the release that wrote it, which retries by itself."""
+
+REFRESHED_AHEAD: Final = "the time of the last refresh lies ahead of the database's clock"
+"""Why nothing can be told from that time: the clock was set back since."""
 
 
 def wait_after(failures: int, longest: timedelta, retry_after: float, jitter: float) -> timedelta:
@@ -74,11 +77,15 @@ class NextRun(NamedTuple):
 def next_run(
     refreshed_at: datetime | None, run: Row[Any] | None, interval: timedelta, now: datetime
 ) -> NextRun:
-    """Tell when the next run begins, from when the prices were refreshed and from the last run."""
+    """Tell when the next run begins, from when the prices were refreshed and from the last run.
+
+    Times well ahead of `now` are unknown here as they are to beat.
+    """
     at_once = timedelta(0)
+    confirmed_at = unless_ahead(refreshed_at, now, fresh_for(interval))  # as `is_fresh` has it
     due = next_send(
-        refreshed_at,
-        started_at=run and run.started_at,
+        confirmed_at,
+        started_at=run and unless_ahead(run.started_at, now),
         again_at=run and again_at(run, at_once, now),
         sent_at=None,
         interval=interval,
@@ -90,5 +97,7 @@ def next_run(
     if run is not None and due is not None and due == waits_until(run, now):
         return NextRun(due, f"attempt {run.attempt + 1} failed: {run.reason}")
     if due is None or due <= now:
-        return NextRun(None, "never refreshed" if refreshed_at is None else "overdue")
+        if confirmed_at is None:
+            return NextRun(None, "never refreshed" if refreshed_at is None else REFRESHED_AHEAD)
+        return NextRun(None, "overdue")
     return NextRun(due, "on schedule")

@@ -60,9 +60,12 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """No run was started: the prices are fresh. The mark in Redis says so where there is no `state`."""
+    """No run was started: the prices are fresh. The mark in Redis says so where there is no `state`.
 
-    age: timedelta
+    `age` is None where it is unknown.
+    """
+
+    age: timedelta | None
     revision: int
     state: CatalogueState | None = None
 
@@ -101,7 +104,7 @@ def start_run(
     state = queries.catalogue_state(connection)
     now, refreshed_at = state.now, state.refreshed_at
     if refreshed_at and not attempt.forced and freshness.is_fresh(refreshed_at, now, interval):
-        return Fresh(now - refreshed_at, state.revision, state)
+        return Fresh(freshness.age_of(refreshed_at, now), state.revision, state)
     last = queries.last_run(connection)
     if last is not None and last.state == RUNNING:
         if abs(now - last.heartbeat_at) <= lease:

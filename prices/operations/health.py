@@ -8,10 +8,10 @@ from typing import Any, Final
 from redis import Redis
 from sqlalchemy import Engine, Row
 
-from prices.coordination.freshness import is_fresh
+from prices.coordination.freshness import age_of, is_fresh
 from prices.coordination.heartbeats import MOST_NAMED, who_lives
 from prices.coordination.lease import read_holder
-from prices.coordination.retries import next_run
+from prices.coordination.retries import REFRESHED_AHEAD, next_run
 from prices.errors import DatabaseFullError, OverloadedError, PricesError, one_line
 from prices.runtime.background import Question
 from prices.runtime.bounds import seconds_left, within
@@ -110,10 +110,10 @@ def check_database(engine: Engine, deployment: Deployment, interval: timedelta) 
 def _prices(state: queries.CatalogueState, last_run: Row[Any] | None, interval: timedelta) -> dict[str, Any]:
     run = queries.describe_run(last_run) if last_run else None
     due = next_run(state.refreshed_at, last_run, interval, state.now)
-    age = None if state.refreshed_at is None else (state.now - state.refreshed_at).total_seconds()
+    age = age_of(state.refreshed_at, state.now)
     told: dict[str, Any] = {
         "status": "ok",
-        "age_seconds": age,
+        "age_seconds": None if age is None else age.total_seconds(),
         "revision": state.revision,
         "commit": state.revision_commit,
         "refreshed_at": state.refreshed_at and state.refreshed_at.isoformat(),
@@ -122,11 +122,14 @@ def _prices(state: queries.CatalogueState, last_run: Row[Any] | None, interval: 
         "next_run_reason": due.reason,
     }
     failure = f"the last run failed: {run['reason']}" if run and run["outcome"] == "failed" else None
-    if age is None:
+    if state.refreshed_at is None:
         return told | {"status": "empty", "reason": failure or "never refreshed"}
+    why = f", {failure}" if failure else ""
+    if age is None:
+        return told | {"status": "stale", "reason": f"{REFRESHED_AHEAD}: their age is unknown{why}"}
     if not is_fresh(state.refreshed_at, state.now, 2 * interval):
-        why = f", {failure}" if failure else ""
-        return told | {"status": "stale", "reason": f"the prices are {age / 3600:.1f} h old{why}"}
+        hours = age / timedelta(hours=1)
+        return told | {"status": "stale", "reason": f"the prices are {hours:.1f} h old{why}"}
     return told | {"status": "failing", "reason": failure} if failure else told
 
 

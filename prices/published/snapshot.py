@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import msgspec
 from redis import Redis
 
+from prices.coordination.freshness import age_of
 from prices.errors import (
     DatabaseUnavailableError,
     OverloadedError,
@@ -57,9 +58,9 @@ class Snapshot:
 
     @property
     def age_seconds(self) -> float | None:
-        """How long ago the prices were confirmed; None before the first refresh."""
-        at = self.stamp.refreshed_at
-        return None if at is None else max(0.0, (datetime.now(UTC) - at).total_seconds())
+        """How long ago the prices were confirmed; None where that is unknown, as `age_of` has it."""
+        age = age_of(self.stamp.refreshed_at, datetime.now(UTC))
+        return None if age is None else age.total_seconds()
 
     def confirmed(self, stamp: Stamp) -> "Snapshot":
         """Give the same content as confirmed at another time."""

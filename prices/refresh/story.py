@@ -62,7 +62,7 @@ def refresh_prices(
                 if isinstance(claimed, Fresh):
                     if claimed.state:
                         publish(services, claimed.state)
-                    age = claimed.age.total_seconds()
+                    age = None if claimed.age is None else claimed.age.total_seconds()
                     return Refresh("skipped", "fresh", revision=claimed.revision, age_seconds=age)
                 if isinstance(claimed, Waiting):
                     log.info(

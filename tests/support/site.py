@@ -1,11 +1,13 @@
 """A web instance's surroundings: a migrated SQLite, a stand-in upstream, and a Redis that is not there."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 from unittest import mock
 
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 import deploy_migrations
 from local.standin.client import Standin
@@ -14,6 +16,8 @@ from prices.refresh.story import refresh_prices
 from prices.runtime.deployment import address_of, remember
 from prices.runtime.settings import Settings
 from prices.services import Services
+from prices.store.database import utc_now, writing
+from prices.store.tables import catalogue
 from web import create_app
 from web.context import EXTENSION
 
@@ -36,6 +40,11 @@ class Site:
     def refresh(self, *, force: bool = False) -> Refresh:
         self._made.append(Services.make(Settings.from_env(self.env)))
         return refresh_prices(self._made[-1], worker="test", force=force)
+
+    def confirm_ahead(self, by: timedelta) -> None:
+        """Let the last refresh bear a time ahead, as after the database's clock was set back."""
+        with writing(self._made[-1].engine) as connection:
+            connection.execute(update(catalogue).values(refreshed_at=utc_now(connection) + by))
 
     def lost_database(self) -> str:
         """Give an address at which the database was, as Redis remembers, and is no longer."""

@@ -1,6 +1,7 @@
 """Health for load balancers, as the contract has it: lives, can answer, and how the whole is."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,16 @@ def test_the_report_tells_every_part_and_redis_down_is_degraded(site: Site) -> N
     assert (code, told["status"]) == (200, "degraded")
     assert {"database", "redis", "worker", "beat", "prices", "status"} <= set(told)
     assert {"age_seconds", "revision", "last_run", "next_run"} <= set(told["prices"])
+
+
+def test_prices_of_a_time_well_ahead_are_of_unknown_age(site: Site) -> None:
+    site.refresh()
+    site.confirm_ahead(timedelta(days=3))
+    client = site.client()
+    assert status(client, "/readyz") == (200, {"status": "ready", "revision": 1, "age_seconds": None})
+    told = status(client, "/health")[1]
+    assert (told["prices"]["status"], told["prices"]["age_seconds"]) == ("stale", None)
+    assert (told["instance"]["status"], told["instance"]["age_seconds"]) == ("ok", None)
 
 
 def test_the_report_without_the_database_is_unhealthy(site: Site) -> None:

@@ -1,5 +1,8 @@
 """`/metrics`: what Prometheus is told."""
 
+import math
+from datetime import timedelta
+
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -41,3 +44,13 @@ def test_without_prices_there_is_no_age(site: Site) -> None:
     told = metrics(site.client())
     assert ("pricebeat_price_age_seconds",) not in told
     assert told["pricebeat_price_revision",] == 0
+
+
+def test_an_age_that_is_unknown_is_infinite_so_that_an_alert_fires(site: Site) -> None:
+    site.refresh()
+    site.confirm_ahead(timedelta(days=3))
+    told = metrics(site.client())
+    assert told["pricebeat_price_age_seconds",] == math.inf
+    assert told["pricebeat_part_up", "prices"] == 0
+    site.confirm_ahead(timedelta(seconds=30))
+    assert metrics(site.client())["pricebeat_price_age_seconds",] < 60

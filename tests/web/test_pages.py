@@ -1,7 +1,7 @@
 import gzip
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 
@@ -165,6 +165,18 @@ def test_age_next_run_last_run_and_what_is_amiss_are_told(client: FlaskClient) -
     assert "Cluster Degraded amiss: redis, workers, schedule" in told
     assert "Redis: Redis failed (ConnectionError)" in told
     assert "127.0.0.1" not in told
+
+
+def test_an_age_that_is_unknown_is_told_as_unknown(site: Site) -> None:
+    site.refresh()
+    site.confirm_ahead(timedelta(days=3))
+    told = text(html(site.client()))
+    assert "Prices Of unknown age revision 1, confirmed at a time that lies ahead" in told
+    assert "Next run In a moment" in told
+    assert (
+        "Prices: the time of the last refresh lies ahead of the database's clock: their age is unknown"
+        in told
+    )
 
 
 def test_a_failed_run_is_told_with_its_reason_while_the_prices_stay(site: Site) -> None:

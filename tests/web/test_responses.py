@@ -3,6 +3,7 @@
 import gzip
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import brotli
 import pytest
@@ -246,6 +247,16 @@ def test_an_empty_catalogue_is_not_to_be_kept(site: Site) -> None:
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Price-Revision"] == "0"
     assert "X-Price-Age" not in headers
+
+
+def test_prices_of_a_time_well_ahead_have_no_age_and_may_be_kept_as_ever(site: Site) -> None:
+    site.refresh()
+    site.confirm_ahead(timedelta(days=3))
+    client = site.client()
+    for path in (*LISTS, f"{LISTS[0]}?q=aurora"):
+        headers = get(client, path).headers
+        assert "X-Price-Age" not in headers
+        assert headers["Cache-Control"] == "public, max-age=60"
 
 
 @pytest.mark.parametrize("path", [*LISTS, *SMALL, "/", "/readyz", "/health", "/static/prices.js"])

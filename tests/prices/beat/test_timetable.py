@@ -13,14 +13,15 @@ from sqlalchemy import Engine, event, update
 import deploy_migrations
 from prices.beat.timetable import Timetable
 from prices.coordination.heartbeats import who_lives
-from prices.coordination.retries import wait_after
+from prices.coordination.retries import next_run, wait_after
 from prices.coordination.runs import fail_run
 from prices.published.make import publish_current
 from prices.published.redis_copy import read_publication
 from prices.runtime.redis_client import make_redis
 from prices.runtime.settings import Settings
 from prices.services import Services
-from prices.store.database import make_engine, utc_now, writing
+from prices.store.database import make_engine, reading, utc_now, writing
+from prices.store.queries import catalogue_state, last_run
 from prices.store.tables import catalogue, refresh_runs
 from tests.support.ledger import INTERVAL, LEASE, fill, started
 from tests.support.lists import model
@@ -402,6 +403,19 @@ def test_prices_that_the_claim_calls_fresh_are_not_sent_for_though_their_time_is
     set_times(stores, refreshed=-timedelta(hours=1))
     beat.look()
     assert beat.sent == 0
+
+
+@pytest.mark.parametrize("hours", [1, 5, 72])
+def test_the_next_run_is_told_as_beat_sends_it_though_the_prices_time_is_ahead(
+    hours: int, stores: Services, beat: Beat
+) -> None:
+    fill(stores.engine, model("a/one"))
+    set_times(stores, refreshed=-timedelta(hours=hours))
+    with reading(stores.engine) as connection:
+        state, run = catalogue_state(connection), last_run(connection)
+    due = next_run(state.refreshed_at, run, INTERVAL, state.now)
+    beat.look()
+    assert (due.at is None) == (beat.sent == 1) == (hours > 3)
 
 
 def test_a_message_of_before_the_clock_was_set_back_is_not_waited_for(stores: Services, beat: Beat) -> None:

@@ -5,7 +5,16 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prices.coordination.freshness import answer_within, fresh_for, fresh_left, is_fresh, next_due, next_send
+from prices.coordination.freshness import (
+    CLOCK_SLACK,
+    age_of,
+    answer_within,
+    fresh_for,
+    fresh_left,
+    is_fresh,
+    next_due,
+    next_send,
+)
 
 NOON = datetime(2026, 8, 6, 12, tzinfo=UTC)
 HOURS = timedelta(hours=3)
@@ -32,6 +41,13 @@ def test_prices_that_were_never_refreshed_are_not_fresh() -> None:
 def test_a_clock_that_was_set_back_a_little_keeps_prices_fresh_and_far_does_not() -> None:
     assert is_fresh(NOON + timedelta(minutes=5), NOON, HOURS)
     assert not is_fresh(NOON + timedelta(days=365), NOON, HOURS)
+
+
+def test_an_age_is_zero_for_a_time_a_little_ahead_and_unknown_for_one_well_ahead() -> None:
+    assert age_of(None, NOON) is None
+    assert age_of(NOON, NOON + HOURS) == HOURS
+    assert age_of(NOON + CLOCK_SLACK, NOON) == timedelta(0)
+    assert age_of(NOON + CLOCK_SLACK + timedelta(microseconds=1), NOON) is None
 
 
 def test_a_refresh_on_the_tick_is_due_again_on_the_next() -> None:

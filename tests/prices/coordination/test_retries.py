@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prices.coordination.retries import (
     LONGEST_ASKED,
     OLD_RELEASE,
+    REFRESHED_AHEAD,
     again_at,
     next_run,
     wait_after,
@@ -120,3 +121,19 @@ def test_the_next_run_is_told_with_its_reason() -> None:
     assert told(fresh, run()) == (fresh + HOURS, "on schedule")  # it was forced: it is not tried again
     assert told(fresh, run(retry_at=NOON + HOURS)) == (NOON + HOURS, failed)
     assert told(stale, run(**RUNNING)) == (None, "a run is in progress")
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=5), timedelta(days=3)])
+def test_after_a_refresh_well_ahead_of_the_clock_the_next_run_is_told_as_beat_sends_it(
+    ahead: timedelta,
+) -> None:
+    now = NOON + MINUTE
+    later = {"started_at": now + ahead, "heartbeat_at": now + ahead, "finished_at": now + ahead}
+    assert told(now + ahead, run(**REFRESHED | later)) == (None, REFRESHED_AHEAD)
+    assert told(now + ahead, run()) == (NOON + 2 * MINUTE, "attempt 3 failed: upstream answered 503")
+    assert told(now + ahead, run(retry_at=NOON)) == (None, REFRESHED_AHEAD)
+
+
+def test_a_refresh_that_beat_takes_for_fresh_though_it_lies_ahead_is_told_so() -> None:
+    at = NOON + MINUTE + HOURS / 2
+    assert told(at, run(**REFRESHED)) == (at + HOURS, "on schedule")

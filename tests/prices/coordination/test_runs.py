@@ -69,9 +69,18 @@ def test_fresh_prices_start_no_run_and_stale_ones_do(engine: Engine) -> None:
     fresh = try_to_start(engine, forced=False)
     assert isinstance(fresh, Fresh)
     assert fresh.revision == 1
+    assert fresh.age is not None
     assert 0.89 * INTERVAL <= fresh.age < 0.9 * INTERVAL
     age_prices(engine, 0.9 * INTERVAL)
     assert isinstance(try_to_start(engine, forced=False), Started)
+
+
+def test_the_age_of_prices_that_are_fresh_and_of_a_time_ahead_is_unknown(engine: Engine) -> None:
+    fill(engine, model("a/b"))
+    age_prices(engine, -INTERVAL / 2)
+    fresh = try_to_start(engine, forced=False)
+    assert isinstance(fresh, Fresh)
+    assert fresh.age is None
 
 
 def test_force_passes_over_freshness_and_never_over_a_running_run(engine: Engine) -> None:

@@ -121,6 +121,26 @@ def test_prices_older_than_two_windows_are_stale(lively: Services) -> None:
     assert (told["status"], told["prices"]["status"]) == ("degraded", "stale")
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), timedelta(hours=5), timedelta(days=3)])
+def test_prices_of_a_time_well_ahead_of_the_clock_are_stale_and_of_unknown_age(
+    ahead: timedelta, lively: Services
+) -> None:
+    age(lively, -ahead)
+    told = report(lively)
+    prices = told["prices"]
+    assert (told["status"], prices["status"], prices["age_seconds"]) == ("degraded", "stale", None)
+    reason = "the time of the last refresh lies ahead of the database's clock"
+    assert prices["reason"] == f"{reason}: their age is unknown"
+    is_sent = ahead > INTERVAL
+    assert (prices["next_run"] is None, prices["next_run_reason"] == reason) == (is_sent, is_sent)
+
+
+def test_prices_of_a_time_a_little_ahead_of_the_clock_are_new(lively: Services) -> None:
+    age(lively, -timedelta(seconds=50))
+    told = report(lively)
+    assert (told["status"], told["prices"]["age_seconds"]) == ("healthy", 0)
+
+
 def test_after_a_failure_the_next_attempt_is_told_with_its_reason(lively: Services) -> None:
     age(lively, INTERVAL)
     run = started(lively.engine)

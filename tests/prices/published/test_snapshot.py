@@ -457,6 +457,18 @@ def test_a_copy_can_be_confirmed_while_requests_read_it(stores: Services, watche
 # Clocks that were wrong, and errors that nobody expects
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), timedelta(hours=5), timedelta(days=3)])
+def test_the_age_of_prices_whose_time_is_well_ahead_is_unknown(
+    ahead: timedelta, stores: Services, watched: Watched
+) -> None:
+    fill(stores.engine, model("a/one"))
+    publish(stores)
+    served = watched.after(1)
+    assert served.stamp.refreshed_at is not None
+    assert served.confirmed(Stamp("", served.stamp.refreshed_at + ahead)).age_seconds is None
+    assert served.confirmed(Stamp("", datetime.now(UTC) + timedelta(seconds=30))).age_seconds == 0
+
+
 def test_a_snapshot_from_a_clock_that_was_ahead_is_left_and_not_put_back(
     stores: Services, watched: Watched
 ) -> None:
