@@ -151,10 +151,20 @@ def fault_in_task(headers: Any, payload: Any, now: datetime) -> str | None:
     limits = headers.get("timelimit") or (None, None)
     if len(limits) != 2 or not all(limit is None or _is_duration(limit) for limit in limits):
         return "its header timelimit is no pair of seconds"
+    if not _are_stamps(headers.get("stamped_headers") or [], headers.get("stamps") or {}):
+        return "its stamps are not texts"
     for name in ("eta", "expires"):
         if (fault := _fault_in_time(name, headers.get(name), now)) is not None:
             return fault
     return _fault_in_payload(payload)
+
+
+def _are_stamps(names: list[Any], stamps: dict[Any, Any]) -> bool:
+    """Whether a worker can look stamps up among revoked ones, as it does once it has taken a slot."""
+    texts = [*names]
+    for value in stamps.values():
+        texts += value if isinstance(value, list) else [value]
+    return all(isinstance(text, str) for text in texts) and stamps.keys() >= set(names)
 
 
 def _fault_in_header(name: str, value: Any, kinds: tuple[type, ...]) -> str | None:

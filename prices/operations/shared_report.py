@@ -39,8 +39,7 @@ class SharedReporter:
     ) -> None:
         self._reporter = reporter
         self._redis = services.redis
-        keys, address = Keys(services.settings.key_prefix), services.deployment.address
-        self._report_key, self._turn_key = keys.report(address), keys.report_turn(address)
+        self._keys, self._deployment = Keys(services.settings.key_prefix), services.deployment
         self._clock = clock
         self._own: dict[str, Any] | None = None
         self._late_since: float | None = None
@@ -77,7 +76,11 @@ class SharedReporter:
         self._asks_from = self._clock() + random.uniform(*seldom)
         if own["database"]["status"] == OK:
             with suppress(RedisUnavailableError), redis_errors():
-                self._redis.set(self._report_key, msgspec.json.encode(own), px=round(KEPT_SECONDS * 1000))
+                self._redis.set(
+                    self._keys.report(self._deployment.scope),
+                    msgspec.json.encode(own),
+                    px=round(KEPT_SECONDS * 1000),
+                )
         return own
 
     def _look_patiently(self) -> tuple[bool, dict[str, Any] | None]:
@@ -91,10 +94,14 @@ class SharedReporter:
 
     def _look(self) -> tuple[bool, dict[str, Any] | None]:
         """Take the turn if nobody has it, and read what the others have found, in one round trip."""
+        turn, report = (
+            self._keys.report_turn(self._deployment.scope),
+            self._keys.report(self._deployment.scope),
+        )
         with redis_errors(), self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.set(self._turn_key, b"", nx=True, px=round(TURN_SECONDS * 1000))
-            pipeline.get(self._report_key)
-            pipeline.pttl(self._report_key)
+            pipeline.set(turn, b"", nx=True, px=round(TURN_SECONDS * 1000))
+            pipeline.get(report)
+            pipeline.pttl(report)
             is_our_turn, packed, left_ms = pipeline.execute()
         return bool(is_our_turn), _unpacked(packed, left_ms)
 

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from redis import Redis
 
@@ -31,10 +31,11 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 
 
 def address_of(database_url: str) -> str:
-    """Name where a database is, as a digest: without the password, and a file by its machine too."""
+    """Name where a database is, as a digest: without passwords, and a file or socket by its machine too."""
     parts = urlsplit(database_url)
-    host = parts.hostname or "".join(parse_qs(parts.query).get("host", [])) or socket.gethostname()
-    where = f"{parts.scheme.partition('+')[0]}|{parts.username}|{host}|{parts.port}|{parts.path}"
+    options = sorted((name, text) for name, text in parse_qsl(parts.query) if "pass" not in name)
+    host = parts.hostname or socket.gethostname()
+    where = f"{parts.scheme.partition('+')[0]}|{parts.username}|{host}|{parts.port}|{parts.path}|{options}"
     return hashlib.blake2b(where.encode(), digest_size=8).hexdigest()
 
 
@@ -64,6 +65,12 @@ class Deployment:
         self.address = address
         self._redis, self._prefix, self._ask = redis, prefix, ask
         self._keys: Keys | None = None
+
+    @property
+    def scope(self) -> str:
+        """What its processes have in common and no others: its id, or, while that is unknown, its address."""
+        keys = self.known()
+        return keys.deployment if keys else self.address
 
     def keys(self) -> Keys:
         """Give the table of keys; by Redis's memory where the database does not answer.

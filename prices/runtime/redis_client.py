@@ -60,13 +60,13 @@ class Keys:
         """The mark that who refreshes waits for a connection to the database at an address."""
         return self._beside_the_lock(f"database_room:2:{digest}")
 
-    def report(self, digest: str) -> str:
-        """The health report that web instances with their database at an address share."""
-        return self._beside_the_lock(f"health_report:2:{digest}")
+    def report(self, scope: str) -> str:
+        """The health report that the web instances of one deployment share."""
+        return self._beside_the_lock(f"health_report:3:{scope}")
 
-    def report_turn(self, digest: str) -> str:
+    def report_turn(self, scope: str) -> str:
         """The mark of the one whose turn it is to make that report."""
-        return self._beside_the_lock(f"health_turn:2:{digest}")
+        return self._beside_the_lock(f"health_turn:3:{scope}")
 
     @property
     def fresh(self) -> str:

@@ -43,7 +43,9 @@ class Instance:
 
 @pytest.fixture
 def filled(stores: Services) -> Services:
+    """A cluster of instances that know their deployment, as they do a moment after their start."""
     fill(stores.engine, model("a/one"))
+    assert stores.keys.deployment
     return stores
 
 
@@ -55,7 +57,7 @@ def cut_off(filled: Services) -> Services:
 
 def pass_the_turn(services: Services) -> None:
     """Let the turn go to whoever asks next, as it does after two seconds."""
-    services.redis.delete(services.keys.report_turn(services.deployment.address))
+    services.redis.delete(services.keys.report_turn(services.deployment.scope))
 
 
 def test_of_many_who_ask_at_once_one_asks_the_stores(filled: Services) -> None:
@@ -82,7 +84,7 @@ def test_prices_that_another_told_of_have_aged_since(filled: Services) -> None:
     one, two = Instance(filled), Instance(filled)
     first = one.told()["prices"]["age_seconds"]
     filled.redis.pexpire(
-        filled.keys.report(filled.deployment.address), round((KEPT_SECONDS - 3) * 1000)
+        filled.keys.report(filled.deployment.scope), round((KEPT_SECONDS - 3) * 1000)
     )  # as three seconds later
     assert first + 3 <= two.told()["prices"]["age_seconds"] < first + 4
 
@@ -91,7 +93,7 @@ def test_what_was_told_holds_while_whoever_has_the_turn_is_slow(filled: Services
     one, two = Instance(filled), Instance(filled)
     one.told()
     pass_the_turn(filled)
-    filled.redis.set(filled.keys.report_turn(filled.deployment.address), b"", px=20_000)
+    filled.redis.set(filled.keys.report_turn(filled.deployment.scope), b"", px=20_000)
     assert two.told()["status"] == "degraded"
     assert two.asked == 0
 
@@ -116,7 +118,7 @@ def test_where_nobody_can_use_the_database_each_sees_for_itself_now_and_then(
     cut_off: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_report, "POLLS", 2)
-    cut_off.redis.set(cut_off.keys.report_turn(cut_off.deployment.address), b"", px=60_000)
+    cut_off.redis.set(cut_off.keys.report_turn(cut_off.deployment.scope), b"", px=60_000)
     instances = [Instance(cut_off) for _ in range(3)]
     for _probe in range(4):
         assert {instance.told()["status"] for instance in instances} == {"unhealthy"}
@@ -143,7 +145,7 @@ def test_a_database_that_is_full_or_slow_for_one_counts_when_no_other_has_used_i
     pass_the_turn(filled)
     assert two.told()["database"]["status"] == "ok"
     assert two.asked == 1
-    filled.redis.delete(filled.keys.report(filled.deployment.address))  # as ten seconds later
+    filled.redis.delete(filled.keys.report(filled.deployment.scope))  # as ten seconds later
     told = two.told()
     assert (told["status"], told["database"]) == ("degraded", wanting | {"status": status})
     assert two.asked == 1
@@ -207,8 +209,8 @@ def test_what_is_no_report_is_not_told(
     garbage: bytes, filled: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_report, "POLLS", 2)
-    filled.redis.set(filled.keys.report_turn(filled.deployment.address), b"", px=20_000)
-    filled.redis.set(filled.keys.report(filled.deployment.address), garbage, px=5_000)
+    filled.redis.set(filled.keys.report_turn(filled.deployment.scope), b"", px=20_000)
+    filled.redis.set(filled.keys.report(filled.deployment.scope), garbage, px=5_000)
     instance = Instance(filled)
     assert instance.told()["prices"]["revision"] == 1
     assert instance.asked == 1
@@ -223,7 +225,7 @@ def test_a_report_without_an_age_is_told_as_it_is(stores: Services) -> None:
 
 def test_what_is_shared_holds_no_secret(filled: Services) -> None:
     Instance(filled).told()
-    shared = msgspec.json.decode(filled.redis.get(filled.keys.report(filled.deployment.address)))
+    shared = msgspec.json.decode(filled.redis.get(filled.keys.report(filled.deployment.scope)))
     assert "@" not in repr(shared)
 
 

@@ -40,11 +40,29 @@ def test_a_database_tells_which_deployment_it_is_that_of(stores: Services) -> No
         "postgresql+psycopg://me:pass@db:5432/staging",
         "postgresql+psycopg://you:pass@db:5432/prices",
         "postgresql+psycopg://me:pass@/prices?host=/run/postgresql",
+        "postgresql+psycopg://me:pass@db:5432/prices?options=-csearch_path%3Dstaging",
         "sqlite:////prices",
     ],
 )
 def test_another_database_has_another_address(other: str) -> None:
     assert address_of(other) != address_of("postgresql+psycopg://me:pass@db:5432/prices")
+
+
+def test_sockets_of_two_servers_are_two_addresses() -> None:
+    one, other = (
+        f"postgresql+psycopg://me@/prices?host=/run/postgresql&port={port}" for port in (5432, 5433)
+    )
+    assert address_of(one) != address_of(other)
+
+
+def test_reports_are_shared_by_the_id_that_the_database_tells_whatever_redis_remembers(redis: Redis) -> None:
+    """What Redis remembers of an address may be of another network's database."""
+    process = Deployment(redis, "", ADDRESS, AWAY)
+    assert process.scope == ADDRESS
+    remember(redis, OTHERS, ADDRESS)
+    assert process.scope == OTHERS.deployment
+    process.learn("ours")
+    assert process.scope == "ours"
 
 
 def test_a_new_password_is_no_other_address_and_stands_in_none() -> None:

@@ -19,6 +19,7 @@ from tests.system.cluster.matrix import FaultRow
 
 LARGE = 300 * 1024 * 1024
 TOO_FAR = (datetime.now(UTC) + timedelta(days=400)).isoformat()
+SOON = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
 DEEP = b"[" * 100_000 + b"]" * 100_000
 Change = Callable[[dict[str, Any]], None]
 
@@ -109,6 +110,9 @@ WRONG_MESSAGES: dict[str, Change] = {
     "a list as expires": header(expires=[]),
     "a number as group": header(group=5),
     "a text as stamps": header(stamps="x"),
+    "a list as the name of a stamp": header(stamped_headers=[[]]),
+    "the same, to be kept for a while": header(stamped_headers=[[]], eta=SOON),
+    "a stamp that holds lists": header(stamped_headers=["x"], stamps={"x": [[]]}),
     "a task that nobody knows": header(task="no_such_task"),
     "300 MiB, compressed": bomb,
 }

@@ -22,8 +22,8 @@ def test_a_web_process_enqueues_nothing_and_fetches_nothing_when_it_starts(
         own = {
             keys.snapshot,
             keys.refill,
-            keys.report(address),
-            keys.report_turn(address),
+            *(keys.report(scope) for scope in (address, keys.deployment)),
+            *(keys.report_turn(scope) for scope in (address, keys.deployment)),
             keys.address(address),
         }
         assert {key.decode() for key in cluster.services.redis.keys("*")} <= own  # type: ignore[union-attr]

@@ -80,7 +80,7 @@ def test_after_a_failover_to_a_replica_without_the_lock_nobody_else_begins(
     with replica_of(cluster, guardian, tmp_path) as replica:
         trial = Trial(cluster)
         cluster.wait_until(
-            lambda: replica.redis.get(replica.keys.fresh) is None, "the replica knows what is due"
+            lambda: replica.redis.get(cluster.services.keys.fresh) is None, "the replica knows what is due"
         )
         replica.stream.hang()  # what is written from now on, the replica never sees
         send(app)
