@@ -217,6 +217,7 @@ def test_what_is_no_report_is_not_told(
 
 
 def test_a_report_without_an_age_is_told_as_it_is(stores: Services) -> None:
+    assert stores.keys.deployment
     one, two = Instance(stores), Instance(stores)
     one.told()
     assert two.told()["prices"]["age_seconds"] is None
