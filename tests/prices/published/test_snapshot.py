@@ -527,7 +527,7 @@ def test_an_error_that_nobody_expects_is_logged_and_the_copy_in_memory_serves_on
     fill(stores.engine, model("a/one"))
     publish(stores)
     assert watched.ids() == ["a/one"]
-    monkeypatch.setattr(redis_copy, "read_stamp", lambda _redis: 1 / 0)
+    monkeypatch.setattr(redis_copy, "read_stamp", lambda *_: 1 / 0)
     assert watched.ids() == ["a/one"]
     assert watched.ids() == ["a/one"]
     fresh = reader_of(stores)

@@ -154,6 +154,11 @@ def test_probes_of_forty_processes_hold_few_connections_and_a_refresh_works_mean
 ) -> None:
     wait_until_web_has_none(cluster)
     with Counted(webs(cluster), PROBES, each=WORKERS, pause=0.5) as probes:
+        # Each process asks the database once whether it knows the commit that it serves.
+        asked = 16 * SERVERS * WORKERS
+        cluster.wait_until(
+            lambda: sum(probes.answers.values()) > asked, "each has checked what it serves", 60
+        )
         most = 0
         until = time.monotonic() + 5
         while time.monotonic() < until:
