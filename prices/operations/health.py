@@ -40,7 +40,7 @@ class HealthReporter:
     def report(self) -> dict[str, Any]:
         """Make the full report: `status` and the parts it follows from. Takes about a second at most.
 
-        `status` is unhealthy when the database cannot be used, degraded when something else is amiss
+        `status` is unhealthy when the database cannot be used, degraded when anything else is wrong
         (Redis, no worker, no beat, old prices, a failed last run), else healthy.
         """
         asked = (self._database.asked(), self._redis.asked())

@@ -20,7 +20,7 @@ def metrics(client: FlaskClient) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_the_age_of_the_prices_is_told_and_what_is_amiss(site: Site) -> None:
+def test_the_age_of_the_prices_and_each_problem_are_told(site: Site) -> None:
     site.refresh()
     told = metrics(site.client())
     assert 0 <= told["pricebeat_price_age_seconds",] < 60

@@ -157,12 +157,12 @@ def test_parameters_left_empty_by_a_form_count_as_absent(client: FlaskClient) ->
     assert ids(html(client, "/?q=&sort=&order=")) == ids(html(client))
 
 
-def test_age_next_run_last_run_and_what_is_amiss_are_told(client: FlaskClient) -> None:
+def test_age_next_run_last_run_and_problems_are_told(client: FlaskClient) -> None:
     told = text(html(client))
     assert "Prices less than a minute old revision 1, confirmed " in told
     assert re.search(r"Next run \d+ \w+, \d\d:\d\d UTC at the latest", told)
     assert re.search(r"Last run Refreshed \d+ \w+, \d\d:\d\d UTC · \d+ models, \d+ changed", told)
-    assert "Cluster Degraded amiss: redis, workers, schedule" in told
+    assert "Cluster Degraded problems: redis, workers, schedule" in told
     assert "Redis: Redis failed (ConnectionError)" in told
     assert "127.0.0.1" not in told
 
