@@ -19,7 +19,7 @@ class HeldPrice:
     seen_at: datetime
 
 
-class KnownPrice(msgspec.Struct, frozen=True, gc=False):
+class PriceInterval(msgspec.Struct, frozen=True, gc=False):
     """A model's price as it was known: its schedule, when it was in force, and since which revision."""
 
     slug: str
@@ -32,7 +32,7 @@ class KnownPrice(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class KnownChange:
+class RecordedChange:
     """One change of the feed; `cursor` is its place, `reverts` the cursor of the change that it undoes."""
 
     cursor: int

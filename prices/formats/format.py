@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from prices.catalogue.records import KnownPrice
+from prices.catalogue.records import PriceInterval
 from prices.pricing.grid import PriceGrid, price_grid
 from prices.pricing.price import plain, times
 
@@ -45,12 +45,12 @@ class CurrentModel(msgspec.Struct, frozen=True, gc=False):
     `grid` is None where a price is dynamic or unknown, or cannot be read.
     """
 
-    price: KnownPrice
+    price: PriceInterval
     grid: PriceGrid | None
     details: Details
 
     @classmethod
-    def of(cls, price: KnownPrice, details: Details) -> "CurrentModel":
+    def of(cls, price: PriceInterval, details: Details) -> "CurrentModel":
         """Give a model of the current list."""
         return cls(price, price_grid(price.schedule), details)
 

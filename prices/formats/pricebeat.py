@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from prices.catalogue.attributes import Attributes
-from prices.catalogue.records import HeldPrice, KnownChange, KnownPrice
+from prices.catalogue.records import HeldPrice, PriceInterval, RecordedChange
 from prices.pricing.bands import cost_band, is_free
 from prices.pricing.override import Override
 from prices.pricing.price import UNITS, Price, PriceState, plain, times
@@ -30,7 +30,7 @@ _TEXT = frozenset(("text",))
 
 
 def price_list(
-    prices: Iterable[KnownPrice], markup: Decimal, revision: int, at: datetime | None = None
+    prices: Iterable[PriceInterval], markup: Decimal, revision: int, at: datetime | None = None
 ) -> bytes:
     """Write a list of prices, a model an entry, in their order."""
     return enveloped([encoded_entry(price, markup, at) for price in prices], revision)
@@ -41,12 +41,12 @@ def enveloped(entries: list[bytes], revision: int) -> bytes:
     return b'{"revision":%d,"currency":"USD","data":[%b]}' % (revision, b",".join(entries))
 
 
-def encoded_entry(price: KnownPrice, markup: Decimal, at: datetime | None = None) -> bytes:
+def encoded_entry(price: PriceInterval, markup: Decimal, at: datetime | None = None) -> bytes:
     """Write what `price_entry` describes."""
     return _encode(price_entry(price, markup, at))
 
 
-def price_entry(price: KnownPrice, markup: Decimal, at: datetime | None = None) -> dict[str, Any]:
+def price_entry(price: PriceInterval, markup: Decimal, at: datetime | None = None) -> dict[str, Any]:
     """Describe one model. With `at` also what was in force at that UTC time, windows applied."""
     schedule, attributes = price.schedule, price.attributes
     told = {
@@ -64,7 +64,7 @@ def price_entry(price: KnownPrice, markup: Decimal, at: datetime | None = None) 
     return told if at is None else told | {"in_force": _dimensions(rates_at(schedule, at, 0).known, markup)}
 
 
-def price_history(intervals: list[KnownPrice], markup: Decimal, revision: int) -> bytes:
+def price_history(intervals: list[PriceInterval], markup: Decimal, revision: int) -> bytes:
     """Write all that is known of one model's price, the earliest interval first."""
     last = intervals[-1]
     told = {
@@ -87,7 +87,7 @@ def price_history(intervals: list[KnownPrice], markup: Decimal, revision: int) -
     return _encode(told)
 
 
-def change_list(changes: list[KnownChange], since: int, more: bool) -> bytes:
+def change_list(changes: list[RecordedChange], since: int, more: bool) -> bytes:
     """Write changes in their order; `next` is the cursor to go on from."""
     data = [
         {
@@ -106,7 +106,7 @@ def change_list(changes: list[KnownChange], since: int, more: bool) -> bytes:
     return msgspec.json.encode({"data": data, "next": changes[-1].cursor if changes else since, "more": more})
 
 
-def _value(change: KnownChange, text: str | None) -> str | msgspec.Raw | None:
+def _value(change: RecordedChange, text: str | None) -> str | msgspec.Raw | None:
     """Give a price as its text, and anything else as the JSON that it is."""
     return msgspec.Raw(text.encode()) if text and change.is_json else text
 

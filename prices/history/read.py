@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from prices.catalogue.attributes import Attributes
 from prices.catalogue.changes import REVERTED_WITHIN, Change, ChangeKind
-from prices.catalogue.records import HeldPrice, KnownChange, KnownPrice
+from prices.catalogue.records import HeldPrice, PriceInterval, RecordedChange
 from prices.history import statements
 from prices.pricing.schedule import PriceSchedule
 
@@ -26,7 +26,7 @@ def prices(
     *,
     at: datetime | None = None,
     slug: str | None = None,
-) -> Iterator[KnownPrice]:
+) -> Iterator[PriceInterval]:
     """Read what a revision says: the prices of its time, or those in force at another time.
 
     In upstream's order of that time. With `slug` the one model alone, or nothing where it was not listed.
@@ -41,7 +41,7 @@ def prices(
     order = {} if of_one else _listing(connection, shown)
     held = {} if at else _held(connection, asked, of_one=of_one)
     return (
-        KnownPrice(
+        PriceInterval(
             called,
             _attributes(called, attributes, document),
             PriceSchedule.from_json(schedule),
@@ -61,12 +61,12 @@ def revision_at(connection: Connection, at: datetime) -> int:
     return connection.scalar(statements.REVISION_AT, {"at": at}) or 0
 
 
-def intervals(connection: Connection, slug: str) -> list[KnownPrice]:
+def intervals(connection: Connection, slug: str) -> list[PriceInterval]:
     """Read all that is known today of a model's prices, the earliest first; nothing for an unknown model."""
     told = connection.execute(statements.BEGINNINGS, {"called": _called(slug)})
     of_a_time = [list(words) for _began, words in groupby(told, key=lambda word: word.valid_from)]
     return [
-        KnownPrice(
+        PriceInterval(
             slug,
             _attributes(slug, word.attributes, word.document),
             PriceSchedule.from_json(word.schedule),
@@ -81,7 +81,7 @@ def intervals(connection: Connection, slug: str) -> list[KnownPrice]:
 
 def changes(
     connection: Connection, *, since: int, limit: int, kinds: Collection[ChangeKind], slug: str | None = None
-) -> list[KnownChange]:
+) -> list[RecordedChange]:
     """Read the changes of some kinds after the cursor `since`, in their order.
 
     A change's number is the cursor: commits come one after the other, so none ever appears behind it.
@@ -91,7 +91,7 @@ def changes(
     numbers = [told.previous for told in found if told.previous]
     previous = {told.id: told for told in connection.execute(statements.UNDONE, {"numbers": numbers})}
     return [
-        KnownChange(
+        RecordedChange(
             told.id,
             told.slug,
             ChangeKind(told.kind),

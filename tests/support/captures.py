@@ -10,7 +10,7 @@ from typing import Any
 
 from local.standin import catalogue
 from prices.formats.pricebeat import plain
-from prices.history.read import KnownPrice
+from prices.history.read import PriceInterval
 from prices.pricing.rates import rates_at
 from prices.runtime.settings import ROOT
 
@@ -47,7 +47,7 @@ def said(body: bytes) -> dict[str, dict[str, str]]:
     }
 
 
-def told(prices: Iterable[KnownPrice], at: datetime) -> dict[str, dict[str, str]]:
+def told(prices: Iterable[PriceInterval], at: datetime) -> dict[str, dict[str, str]]:
     """The same of an answer: what was in force at a time."""
     return {
         price.slug: {

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from prices.catalogue.attributes import Attributes
-from prices.catalogue.records import KnownPrice
+from prices.catalogue.records import PriceInterval
 from prices.formats.format import CurrentModel, Details, Format
 from prices.upstream.model_list import OpenRouterList
 from tests.support.lists import listed, model
@@ -33,7 +33,7 @@ def current(read: OpenRouterList) -> list[CurrentModel]:
     """Give a list as formats take it."""
     return [
         CurrentModel.of(
-            KnownPrice(row.id, Attributes.of(row.id, row.document), row.schedule, SINCE, None, 7),
+            PriceInterval(row.id, Attributes.of(row.id, row.document), row.schedule, SINCE, None, 7),
             Details.of(row.document)[1],
         )
         for row in read.models

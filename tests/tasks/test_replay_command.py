@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from prices.catalogue.changes import ChangeKind
 from prices.coordination.lease import Lease, make_token
 from prices.history import read
-from prices.history.read import KnownChange
+from prices.history.read import RecordedChange
 from prices.refresh.replay import captures_in, replay
 from prices.runtime.redis_client import LOCK_KEY
 from prices.runtime.settings import ROOT, Settings
@@ -103,7 +103,7 @@ def wait_for_commits(services: Services, count: int) -> None:
         time.sleep(0.005)
 
 
-def feed_of(services: Services) -> list[KnownChange]:
+def feed_of(services: Services) -> list[RecordedChange]:
     with reading(services.engine) as connection:
         return read.changes(connection, since=0, limit=100_000, kinds=frozenset(ChangeKind))
 

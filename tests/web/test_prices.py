@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from local.standin.client import Standin
 from prices.catalogue.attributes import Attributes
-from prices.history.read import KnownPrice
+from prices.history.read import PriceInterval
 from tests.support.lists import schedule
 from tests.support.site import Site
 
@@ -106,7 +106,9 @@ def test_a_model_whose_base_price_was_never_seen_is_not_called_free() -> None:
     window = {"utc_start": 0, "utc_end": 1200, "prompt": "0.000001"}
     noon, seen_at = datetime(2026, 8, 6, 12, tzinfo=UTC), datetime(2026, 8, 6, 9, tzinfo=UTC)
     hidden = schedule(window, prompt="0.000001", completion="0").seen_after(None, seen_at)
-    entry = price_entry(KnownPrice("a/b", Attributes("B", None), hidden, seen_at, None, 1), Decimal(1), noon)
+    entry = price_entry(
+        PriceInterval("a/b", Attributes("B", None), hidden, seen_at, None, 1), Decimal(1), noon
+    )
     assert (entry["flags"]["free"], entry["cost_band"]) == (False, "unknown")
     assert (entry["prices"]["prompt"]["state"], set(entry["in_force"])) == ("unknown", {"completion"})
 

@@ -7,7 +7,7 @@ from msgspec import Meta
 from sqlalchemy import Connection
 
 from prices.catalogue.changes import QUIET, ChangeKind
-from prices.catalogue.records import KnownChange
+from prices.catalogue.records import RecordedChange
 from prices.formats import pricebeat
 from prices.history import read
 from web.api.parameters import CHOICES, Cursor, PageSize, Query, query
@@ -33,7 +33,7 @@ def list_changes() -> Response:
     asked = query(ChangesQuery)
     limit, kinds = asked.limit, _kinds(asked.kind)
 
-    def changes(connection: Connection) -> tuple[Cited, list[KnownChange]]:
+    def changes(connection: Connection) -> tuple[Cited, list[RecordedChange]]:
         found = read.changes(connection, since=asked.since, limit=limit + 1, kinds=kinds, slug=asked.model)
         return newest_cited(connection), found
 

@@ -4,7 +4,7 @@ from flask import Response, request
 from sqlalchemy import Connection
 from werkzeug.exceptions import NotFound
 
-from prices.catalogue.records import KnownPrice
+from prices.catalogue.records import PriceInterval
 from prices.formats import pricebeat
 from prices.history import read
 from web.api.parameters import Moment, Query, Revision, query
@@ -75,7 +75,7 @@ def price_history(model_id: str) -> Response:
     """
     longer = f"{model_id}/history"
 
-    def intervals(connection: Connection) -> tuple[Cited, list[KnownPrice], bool]:
+    def intervals(connection: Connection) -> tuple[Cited, list[PriceInterval], bool]:
         cited, found = newest_cited(connection), read.intervals(connection, model_id)
         return cited, found, bool(read.intervals(connection, longer))
 
@@ -89,15 +89,15 @@ def price_history(model_id: str) -> Response:
     return past_response(pricebeat.price_history(known, markup, cited.revision), *cited)
 
 
-def _past(slug: str | None, asked: AsOf) -> tuple[Cited, list[KnownPrice]]:
+def _past(slug: str | None, asked: AsOf) -> tuple[Cited, list[PriceInterval]]:
     """Give the prices that `asked` is about, and the revision that says so. Raises BadRequest or NotFound."""
 
-    def past(connection: Connection) -> tuple[Cited, list[KnownPrice]]:
+    def past(connection: Connection) -> tuple[Cited, list[PriceInterval]]:
         cited = answering_revision(connection, asked.at, asked.revision)
         return cited, list(read.prices(connection, cited.revision, at=asked.at, slug=slug))
 
     return ask(past)
 
 
-def _holds(price: KnownPrice, sought: str) -> bool:
+def _holds(price: PriceInterval, sought: str) -> bool:
     return sought.casefold() in f"{price.slug}\n{price.attributes.name}".casefold()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prices.catalogue.attributes import Attributes
-from prices.catalogue.records import KnownPrice
+from prices.catalogue.records import PriceInterval
 from prices.formats.pricebeat import encoded_entry, schedule_of
 from prices.pricing.schedule import PriceSchedule
 from tests.support.lists import schedule
@@ -18,7 +18,7 @@ AT = datetime(2026, 8, 6, tzinfo=UTC)
 
 
 def published(told: PriceSchedule) -> bytes:
-    return encoded_entry(KnownPrice("a/b", Attributes("B", None), told, AT, None, 1), Decimal("1.2"))
+    return encoded_entry(PriceInterval("a/b", Attributes("B", None), told, AT, None, 1), Decimal("1.2"))
 
 
 numbers = st.integers(0, 10**30) | st.decimals(-9, 9, allow_nan=False, places=12)

@@ -165,7 +165,7 @@ def test_at_any_time_the_price_is_that_of_the_body_in_force_and_every_revision_s
 ) -> None:
     guards = Guards() if guarded else None
     with _memory(_migrated()) as (engine, _connection):
-        said: dict[int, list[read.KnownPrice]] = {}
+        said: dict[int, list[read.PriceInterval]] = {}
         for number, fed in enumerate(bodies):
             received = body(*fed)
             for second in range(1 + guarded):  # what is held is confirmed by a second look

@@ -16,7 +16,7 @@ from prices.catalogue.changes import QUIET, ChangeKind
 from prices.catalogue.guards import Guards
 from prices.formats import pricebeat
 from prices.history import read
-from prices.history.read import KnownPrice
+from prices.history.read import PriceInterval
 from prices.published.make import make_publication
 from prices.published.redis_copy import IDENTITY
 from prices.runtime.settings import Settings
@@ -64,12 +64,12 @@ LISTS = {
 }
 
 
-def prompts(prices: list[KnownPrice]) -> dict[str, str]:
+def prompts(prices: list[PriceInterval]) -> dict[str, str]:
     """The prompt's price of each model, in the order of the answer."""
     return {price.slug: price.schedule.base["prompt"].text for price in prices}
 
 
-def ask(engine: Engine, revision: int | None = None, **other: Any) -> list[KnownPrice]:
+def ask(engine: Engine, revision: int | None = None, **other: Any) -> list[PriceInterval]:
     with reading(engine) as connection:
         newest = catalogue_state(connection).revision
         return list(read.prices(connection, revision or newest, **other))

@@ -15,7 +15,7 @@ from prices.coordination.lease import Lease, make_token
 from prices.errors import PricesError
 from prices.formats import pricebeat
 from prices.history import read
-from prices.history.read import KnownChange
+from prices.history.read import RecordedChange
 from prices.published.make import make_publication
 from prices.published.redis_copy import IDENTITY, PublishedBody, read_publication
 from prices.refresh.replay import SECOND_LOOK, Capture, Replayed, captures_in, replay
@@ -39,7 +39,7 @@ def served(services: Services) -> tuple[int, PublishedBody]:
     return published.revision, published.prices
 
 
-def feed_of(services: Services) -> list[KnownChange]:
+def feed_of(services: Services) -> list[RecordedChange]:
     with reading(services.engine) as connection:
         return read.changes(connection, since=0, limit=100_000, kinds=frozenset(ChangeKind))
 
