@@ -27,7 +27,7 @@ def test_what_more_than_doubles_the_list_is_served_once_a_second_list_has_it(
         try:
             first = send(app).get(timeout=60)
             wait_for_revision(cluster, first["revision"])
-            before = [get(web.port, path).body for path in PATHS[:2]]
+            before = [get(web.port, path).json["data"] for path in PATHS[:2]]
             cluster.standin.forget()
             cluster.standin.answer(append=FLOOD)
 
@@ -38,7 +38,7 @@ def test_what_more_than_doubles_the_list_is_served_once_a_second_list_has_it(
                 "/health shows the run",
             )
             assert cluster.health(web)["prices"]["last_run"]["held"] == len(FLOOD)
-            assert [get(web.port, path).body for path in PATHS[:2]] == before
+            assert [get(web.port, path).json["data"] for path in PATHS[:2]] == before
             assert b"flood/new-" not in get(web.port, "/?q=flood").body.partition(b"<table")[2]
 
             began = time.monotonic()
