@@ -64,7 +64,8 @@ def test_the_page_shows_the_list_and_its_age(open_page: OpenPage) -> None:
     assert visible(page) > 100
     expect(page.locator("#count")).to_have_text(str(visible(page)))
     expect(page.locator("#age")).to_have_text("less than a minute")
-    expect(page.get_by_role("heading", name="Degraded: these prices are still served")).to_be_visible()
+    banner = page.get_by_role("heading", name="Degraded. The last known prices are still served")
+    expect(banner).to_be_visible()
 
 
 def test_the_list_narrows_while_one_types(open_page: OpenPage) -> None:
