@@ -72,11 +72,11 @@ class Fresh:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """No run was started: another is running."""
+    """No run was started: another has the claim; who, since when, and its run, as far as that is known."""
 
-    run_id: int
-    worker: str
-    since: timedelta
+    holder: str
+    since: timedelta | None
+    run_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def start_run(
     last = queries.last_run(connection)
     if last is not None and last.state == RUNNING:
         if abs(now - last.heartbeat_at) <= lease:
-            return Busy(last.id, last.worker, now - last.started_at)
+            return Busy(last.worker, now - last.started_at, last.id)
         fail_run(connection, last.id, now, f"{ABANDONED}: its heartbeat stopped")
     elif not attempt.forced and (until := waits_until(last, now)):
         return Waiting(until, (last and last.reason) or "")

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from prices.catalogue.guards import Guards
 from prices.coordination.freshness import fresh_for
-from prices.coordination.runs import Attempt, Fresh, Waiting
+from prices.coordination.runs import Attempt, Busy, Fresh, Waiting
 from prices.errors import PricesError, UpstreamError, in_full, one_line
 from prices.published.make import publish_current, publish_state
-from prices.refresh.claim import Claim, Held, claim
+from prices.refresh.claim import Claim
+from prices.refresh.claiming import claim
 from prices.refresh.commit import MAX_NAMED_ROWS, commit, confirm
 from prices.refresh.failure import close_failed, reason_of, wait_of
 from prices.refresh.outcome import Refresh, RefreshFailedError
@@ -56,7 +57,7 @@ def refresh_prices(
         try:
             progress("claiming")
             with claim(services, attempt, trust_marker=trust_marker) as claimed:
-                if isinstance(claimed, Held):
+                if isinstance(claimed, Busy):
                     age = claimed.since.total_seconds() if claimed.since else None
                     return Refresh("skipped", "held", holder=claimed.holder, age_seconds=age)
                 if isinstance(claimed, Fresh):

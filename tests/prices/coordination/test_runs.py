@@ -59,7 +59,7 @@ def test_who_runs_is_named_with_how_long(engine: Engine) -> None:
         connection.execute(update(refresh_runs).values(started_at=long_ago))
     busy = try_to_start(engine, worker="w2")
     assert isinstance(busy, Busy)
-    assert (busy.run_id, busy.worker) == (first, "w1@host")
+    assert (busy.run_id, busy.holder) == (first, "w1@host")
     assert timedelta(minutes=5) <= busy.since < timedelta(minutes=6)
 
 

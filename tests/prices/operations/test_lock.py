@@ -9,7 +9,8 @@ from prices.coordination.lease import Lease, make_token
 from prices.coordination.runs import Attempt
 from prices.errors import ClaimLostError, DatabaseUnavailableError
 from prices.operations.lock import LockState, break_lock, show_lock
-from prices.refresh.claim import Claim, claim
+from prices.refresh.claim import Claim
+from prices.refresh.claiming import claim
 from prices.refresh.commit import commit
 from prices.runtime.redis_client import LOCK_KEY, make_redis
 from prices.services import Services

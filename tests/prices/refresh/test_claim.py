@@ -10,10 +10,11 @@ from redis import Redis
 from sqlalchemy import Engine, select, update
 
 from prices.coordination.lease import Lease, Renewal, make_token
-from prices.coordination.runs import Attempt, Fresh, finish_run
+from prices.coordination.runs import Attempt, Busy, Fresh, finish_run
 from prices.errors import ClaimLostError, DatabaseUnavailableError, RedisUnavailableError
 from prices.published.make import publish_current
-from prices.refresh.claim import Claim, Held, claim
+from prices.refresh.claim import Claim
+from prices.refresh.claiming import claim
 from prices.runtime.redis_client import LOCK_KEY, make_redis
 from prices.services import Services
 from prices.store.database import make_engine, reading, utc_now, writing
@@ -41,7 +42,7 @@ def ours(stores: Services, clock: MadeClock) -> Services:
 
 def claiming(
     services: Services, worker: str = ATTEMPT.worker, *, force: bool = True, **other: Any
-) -> AbstractContextManager[Claim | Fresh | Held]:
+) -> AbstractContextManager[Claim | Fresh | Busy]:
     return claim(services, replace(ATTEMPT, worker=worker, forced=force), **other)
 
 
@@ -80,12 +81,10 @@ def test_a_claim_holds_lock_and_run_for_the_length_of_the_block(ours: Services) 
         with reading(ours.engine) as connection:
             assert connection.scalar(select(refresh_runs.c.token)) == token.decode()
         with claiming(ours, worker="w2") as other:
-            assert isinstance(other, Held)
+            assert isinstance(other, Busy)
             assert other.holder == "w1@host"
             assert other.since is not None
             assert timedelta(0) <= other.since < LEASE
-            assert other.left is not None
-            assert timedelta(0) < other.left <= LEASE
         assert ours.redis.get(LOCK_KEY) == token
     assert ours.redis.get(LOCK_KEY) is None
 
@@ -95,7 +94,7 @@ def test_a_claim_that_another_holds_is_refused_with_one_command_and_asks_no_data
 
     def refused() -> None:
         with claiming(nowhere, worker="w2") as other:
-            assert isinstance(other, Held)
+            assert isinstance(other, Busy)
 
     with claiming(ours):
         assert commands_of(ours.redis, refused) == ["EVALSHA"]
@@ -122,8 +121,8 @@ def test_with_redis_emptied_the_database_still_says_who_runs(ours: Services) -> 
     with claiming(ours):
         ours.redis.flushall()
         with claiming(ours, worker="w2") as other:
-            assert isinstance(other, Held)
-            assert (other.holder, other.left) == ("w1@host", None)
+            assert isinstance(other, Busy)
+            assert other.holder == "w1@host"
             assert other.since is not None
 
 
@@ -133,7 +132,7 @@ def test_without_redis_the_database_alone_decides(ours: Services) -> None:
         assert isinstance(claimed, Claim)
         assert claimed.degraded
         with claiming(alone, worker="w2") as other:
-            assert isinstance(other, Held)
+            assert isinstance(other, Busy)
 
 
 def test_when_the_database_cannot_decide_there_is_no_claim_and_no_lock_left(
@@ -212,7 +211,7 @@ def test_a_lease_is_counted_from_before_it_was_asked_for(
     ours: Services, clock: MadeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process stood still between the database's answer and its own look at the clock."""
-    from prices.refresh import claim as module
+    from prices.refresh import claiming as module
 
     start = module.start_run
 

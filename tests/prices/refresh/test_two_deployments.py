@@ -14,7 +14,8 @@ from prices.coordination.lease import Lease, make_token, read_holder
 from prices.coordination.runs import Attempt
 from prices.operations.health import HealthReporter
 from prices.operations.lock import break_lock, show_lock
-from prices.refresh.claim import Claim, claim
+from prices.refresh.claim import Claim
+from prices.refresh.claiming import claim
 from prices.refresh.stash import Stash
 from prices.refresh.story import refresh_prices
 from prices.runtime.redis_client import LOCK_KEY

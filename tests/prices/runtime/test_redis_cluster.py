@@ -22,7 +22,8 @@ from prices.operations.lock import break_lock, show_lock
 from prices.operations.shared_report import SharedReporter
 from prices.published import redis_copy
 from prices.published.make import make_publication, publish_current
-from prices.refresh.claim import Claim, claim
+from prices.refresh.claim import Claim
+from prices.refresh.claiming import claim
 from prices.refresh.story import refresh_prices
 from prices.runtime.deployment import remember
 from prices.runtime.lua import LuaScript

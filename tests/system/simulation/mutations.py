@@ -50,7 +50,7 @@ FRESH = Edit(
     "if refreshed_at and not attempt.forced and freshness.is_fresh(",
     "if False and freshness.is_fresh(",
 )
-MARK = Edit("prices/refresh/claim.py", "keys.fresh if trust_marker and not attempt.forced else None", "None")
+MARK = Edit("prices/refresh/claiming.py", "keys.fresh if trust_marker else None", "None")
 REDIS_LOCK = Edit(
     "prices/coordination/lease.py",
     "local holder = redis.call('GET', KEYS[1])\nif holder and holder ~= ARGV[1] then\n  local left",
@@ -185,7 +185,11 @@ REPAIR = Edit(
     "",
 )
 READ_BACK = Edit("prices/coordination/lease.py", "            return self._read_back()", "            raise")
-DEGRADED = Edit("prices/refresh/claim.py", "        return None, True\n", "        raise\n")
+DEGRADED = Edit(
+    "prices/refresh/claiming.py",
+    'decides", reason=in_full(error))\n        return None, True\n',
+    'decides", reason=in_full(error))\n        raise\n',
+)
 ONE_RUNNING = Edit(
     "migrations/versions/20261125_07_all_tables.py",
     '["state"],\n        unique=True,',
