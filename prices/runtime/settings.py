@@ -1,18 +1,22 @@
 """The service's settings, read from environment variables once and handed on as one frozen value."""
 
-import base64
-import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from prices.errors import SettingsError
-from prices.runtime.redis_url import with_certificates
+from prices.runtime.addresses import (
+    address,
+    database_address,
+    is_loopback,
+    upstream_address,
+    with_certificates,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 VAR = ROOT / "var"
@@ -22,7 +26,6 @@ REDIS_URL_FILE = VAR / "redis.url"
 DEFAULT_DATABASE_URL = f"sqlite:///{VAR / 'pricebeat.sqlite3'}"
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 MAX_WORKERS = 256
-DEFAULT_UPSTREAM_URL = "https://openrouter.ai/api/v1"
 SHORTEST_INTERVAL = timedelta(minutes=5)
 """How often another machine may be asked; a stand-in on this one may be asked as often as one likes."""
 SHORTEST_RETRY_MAX = timedelta(minutes=1)
@@ -56,22 +59,22 @@ class Settings:
         An empty variable counts as absent. Raises SettingsError that names the variable.
         """
         env = {name: text for name, text in (os.environ if env is None else env).items() if text.strip()}
-        redis_url = _url(env, "REDIS_URL", _local_redis_url, ("redis", "rediss", "unix"))
+        redis_url = address(env, "REDIS_URL", _local_redis_url, ("redis", "rediss", "unix"))
         redis_url = with_certificates("REDIS_URL", redis_url)
         lease = _seconds(env, "PRICE_LOCK_LEASE", 60)
         ttl = _seconds(env, "PRICE_LOCK_TTL", 1800)
         if ttl < lease:
             raise SettingsError("PRICE_LOCK_TTL must not be shorter than PRICE_LOCK_LEASE")
-        upstream_url, upstream_authorization = _upstream(env)
+        upstream_url, upstream_authorization = upstream_address(env)
         interval = timedelta(hours=_number(env, "PRICE_REFRESH_HOURS", "3", most=24 * 31))
         retry_max = _seconds(env, "PRICE_RETRY_MAX", 600)
-        if not _is_loopback(urlsplit(upstream_url).hostname or ""):
+        if not is_loopback(urlsplit(upstream_url).hostname or ""):
             _refuse_haste(
                 env, "PRICE_REFRESH_HOURS", interval, SHORTEST_INTERVAL, "five minutes or more (0.0834)"
             )
             _refuse_haste(env, "PRICE_RETRY_MAX", retry_max, SHORTEST_RETRY_MAX, "a minute or more (60)")
         return cls(
-            database_url=_database_url(env.get("DATABASE_URL", DEFAULT_DATABASE_URL)),
+            database_url=database_address(env.get("DATABASE_URL", DEFAULT_DATABASE_URL)),
             redis_url=redis_url,
             broker_url=with_certificates("CELERY_BROKER_URL", env.get("CELERY_BROKER_URL", redis_url)),
             key_prefix=_key_prefix(env),
@@ -117,73 +120,12 @@ def _local_redis_url() -> str:
         return DEFAULT_REDIS_URL
 
 
-def _database_url(url: str) -> str:
-    """Understand the spellings that platforms use; SQLAlchemy 2 refuses `postgres://`."""
-    scheme, mark, rest = url.strip().partition("://")
-    if mark and scheme in ("postgres", "postgresql"):
-        scheme = "postgresql+psycopg"
-    if not mark or scheme not in ("sqlite", "postgresql+psycopg"):
-        raise SettingsError("DATABASE_URL must start with sqlite:// or postgresql://")
-    try:
-        urlsplit(f"{scheme}://{rest}").port  # noqa: B018 - it raises where the port is none
-    except ValueError:
-        raise SettingsError("DATABASE_URL is no address that a database can have") from None
-    return f"{scheme}://{rest}"
-
-
-def _url(env: Mapping[str, str], name: str, default: Callable[[], str], schemes: tuple[str, ...]) -> str:
-    url = env[name].strip() if name in env else default()
-    if url.partition("://")[0] not in schemes:
-        raise SettingsError(f"{name} must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-    try:
-        parts = urlsplit(url)
-        usable = bool(parts.port or parts.hostname or parts.scheme == "unix")
-    except ValueError:
-        usable = False
-    if not usable:
-        raise SettingsError(f"{name} is no address: write special characters in it as %XX")
-    return url
-
-
-def _upstream(env: Mapping[str, str]) -> tuple[str, str | None]:
-    """Give upstream's address, and what is sent there as `Authorization`.
-
-    Credentials in the address are sent as Basic (RFC 7617), in the place of the key, and stand nowhere else:
-    the address names in the stash where a body came from.
-    """
-    url = urlsplit(_url(env, "OPENROUTER_BASE_URL", lambda: DEFAULT_UPSTREAM_URL, ("http", "https")))
-    if url.query or url.fragment:
-        raise SettingsError("OPENROUTER_BASE_URL must have no query and no fragment")
-    key = _header_text(env, "OPENROUTER_API_KEY")
-    credentials, _at, host = url.netloc.rpartition("@")
-    base_url = urlunsplit((url.scheme, host, url.path.rstrip("/"), "", ""))
-    if not credentials:
-        return base_url, f"Bearer {key}" if key else None
-    user, _colon, password = credentials.partition(":")
-    pair = f"{unquote(user)}:{unquote(password)}".encode(errors="surrogateescape")
-    return base_url, f"Basic {base64.b64encode(pair).decode()}"
-
-
-def _header_text(env: Mapping[str, str], name: str) -> str | None:
-    text = env.get(name, "").strip()
-    if not text.isascii() or not text.isprintable():
-        raise SettingsError(f"{name} holds characters that no HTTP header can carry")
-    return text or None
-
-
 def _refuse_haste(env: Mapping[str, str], name: str, span: timedelta, least: timedelta, text: str) -> None:
     if span < least:
         raise SettingsError(
             f"{name} must be {text}, not {env[name]!r}:"
             " only an OPENROUTER_BASE_URL on this machine may be asked more often"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")  # RFC 6761: never another machine
 
 
 def _key_prefix(env: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from prices.errors import SettingsError
-from prices.runtime.redis_url import with_certificates
+from prices.runtime.addresses import with_certificates
 from prices.runtime.settings import Settings
 
 
