@@ -9,17 +9,16 @@ thread that granian gives it, as under the WSGI interface. Decision 0017 weighs 
 import asyncio
 import io
 import logging
-import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
 from prices.runtime.logs import log
+from web.environ import Scope, environ_of
 from web.request_bodies import MAX_AT_ONCE, Refused, read_body
 
 if TYPE_CHECKING:
@@ -37,44 +36,7 @@ with granian 2.8.7).
 WITHOUT_BODY: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 """Methods whose body has no meaning (RFC 9110, section 9.3.1): it is not read."""
 
-ENVIRON: Final[Mapping[str, Any]] = {
-    "SCRIPT_NAME": "",
-    "SERVER_SOFTWARE": "granian",
-    "wsgi.version": (1, 0),
-    "wsgi.errors": sys.stderr,
-    "wsgi.input_terminated": True,
-    "wsgi.multithread": True,
-    "wsgi.multiprocess": True,
-    "wsgi.run_once": False,
-}
-"""What every request's environ holds (PEP 3333)."""
-
 access_log = logging.getLogger("granian.access")
-
-
-class Headers(Protocol):
-    """A request's headers, by their names in small letters; one that came twice is there twice."""
-
-    def items(self) -> list[tuple[str, str]]:
-        """Give all of them."""
-
-    def get(self, key: str, default: str | None = None) -> str | None:
-        """Give the first of a name."""
-
-    def __contains__(self, key: str) -> bool: ...
-
-
-class Scope(Protocol):
-    """A request without its body (RSGI's HTTP scope)."""
-
-    http_version: str
-    server: str
-    client: str
-    scheme: str
-    method: str
-    path: str
-    query_string: str
-    headers: Headers
 
 
 class Exchange(Protocol):
@@ -144,7 +106,7 @@ class Gateway:
         began = time.perf_counter()
         started = _Started()
         try:
-            chunks = self._application(_environ(scope, body, length), started)
+            chunks = self._application(environ_of(scope, body, length), started)
             answer = _whole(chunks)
         except Exception as error:  # noqa: BLE001 - granian lets a thread's error pass unseen
             log.error("A request failed before it reached the application", exc_info=error)
@@ -186,37 +148,6 @@ def _whole(chunks: Iterable[bytes]) -> bytes:
     finally:
         if hasattr(chunks, "close"):
             chunks.close()
-
-
-@lru_cache(maxsize=256)
-def _variable(header: str) -> str:
-    return f"HTTP_{header.upper().replace('-', '_')}"
-
-
-def _environ(scope: Scope, body: io.IOBase, length: int | None) -> dict[str, Any]:
-    """Make a request's environ (PEP 3333)."""
-    environ = {
-        **ENVIRON,
-        "REQUEST_METHOD": scope.method,
-        "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
-        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "wsgi.url_scheme": scope.scheme,
-        "wsgi.input": body,
-    }
-    environ["SERVER_NAME"], _, environ["SERVER_PORT"] = scope.server.rpartition(":")
-    environ["REMOTE_ADDR"], _, environ["REMOTE_PORT"] = scope.client.rpartition(":")
-    for name, text in scope.headers.items():
-        variable = _variable(name)
-        if variable in environ:
-            separator = "; " if name == "cookie" else ","
-            text = f"{environ[variable]}{separator}{text}"
-        environ[variable] = text
-    if length:
-        environ["CONTENT_LENGTH"] = str(length)
-    environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
-    environ.pop("HTTP_CONTENT_LENGTH", None)
-    return environ
 
 
 def _log_access(scope: Scope, status: int, seconds: float) -> None:

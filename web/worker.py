@@ -16,7 +16,8 @@ from granian._granian import CallbackScheduler
 from granian.server.common import WORKERS_METHODS
 from granian.server.mp import WorkerProcess
 
-from web.gateway import Exchange, Gateway, Scope
+from web.environ import Scope
+from web.gateway import Exchange, Gateway
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

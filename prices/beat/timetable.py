@@ -154,7 +154,7 @@ class Timetable:
                 noted_us = self._services.redis.get(self._services.keys.beat_sent)
         except RedisUnavailableError:
             noted_us = None  # another broker may be there all the same
-        noted = None if noted_us is None else datetime.fromtimestamp(int(noted_us) / 1_000_000, UTC)
+        noted = _time_of(noted_us)
         sent = (unless_ahead(at, now) for at in (self._sent_at, noted))
         return max((at for at in sent if at is not None), default=None)
 
@@ -165,3 +165,11 @@ class Timetable:
         with redis_errors():
             lifetime = answer_within(services.settings.lock_lease)
             services.redis.set(services.keys.beat_sent, round(now.timestamp() * 1_000_000), px=lifetime)
+
+
+def _time_of(microseconds: Any) -> datetime | None:
+    """Read a time that a beat noted; what no beat wrote counts as none."""
+    try:
+        return None if microseconds is None else datetime.fromtimestamp(int(microseconds) / 1_000_000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

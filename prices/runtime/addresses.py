@@ -1,8 +1,8 @@
 """The addresses of stores and of upstream, understood in the spellings that platforms and clients use.
 
 Left to themselves the clients of Redis over TLS (redis-py, kombu, Celery's results) differ: without
-`ssl_cert_reqs` redis-py asks for certificates, kombu takes any, and Celery's results refuse to start; and each
-knows other words for it.
+`ssl_cert_reqs` redis-py asks for certificates, kombu takes any, and Celery's results refuse to start; and
+each knows other words for it.
 """
 
 import base64

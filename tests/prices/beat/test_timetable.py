@@ -131,6 +131,15 @@ def test_prices_that_were_never_refreshed_are_sent_for_at_once_and_once(stores: 
     assert stores.redis.get(stores.keys.beat_sent) is not None
 
 
+@pytest.mark.parametrize("note", [b"soon", b"9" * 40, b"-9999999999999999999", b"\xff"])
+def test_a_note_that_no_beat_wrote_keeps_nothing_from_being_sent(
+    note: bytes, stores: Services, beat: Beat
+) -> None:
+    stores.redis.set(stores.keys.beat_sent, note)
+    beat.look()
+    assert beat.sent == 1
+
+
 def test_fresh_prices_are_not_sent_for(stores: Services, beat: Beat) -> None:
     fill(stores.engine, model("a/one"))
     assert beat.look() == WAIT
