@@ -115,7 +115,7 @@ def _units(amounts: Amounts) -> Iterator[tuple[str, str]]:
     for key, amount in more.items():
         yield key, plain(times(amount, MILLION))
     for name, key in COUNTS.items():
-        if whole.get(name):
+        if name in whole:
             yield key, plain(times(whole[name], Decimal(1000)))
 
 

@@ -63,6 +63,21 @@ def test_a_tier() -> None:
     }
 
 
+@pytest.mark.parametrize(("base", "above"), [("0.01", "0"), ("0", "0.01"), (None, "0.01")])
+@pytest.mark.parametrize(
+    ("dimension", "key"), [("web_search", "web_searches_kcount"), ("request", "requests_kcount")]
+)
+def test_what_is_counted_may_cost_nothing_on_one_side_of_a_tier(
+    dimension: str, key: str, base: str | None, above: str
+) -> None:
+    tier = {"min_prompt_tokens": 200000, dimension: above}
+    told = prices(tier, **({} if base is None else {dimension: base}))
+    assert told[key] == {
+        "base": "10" if base == "0.01" else "0",
+        "tiers": [{"start": 200000, "price": "10" if above == "0.01" else "0"}],
+    }
+
+
 def test_a_window_and_a_tier_within_it() -> None:
     assert prices(TIER, NIGHT) == [
         {
