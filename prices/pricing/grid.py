@@ -19,8 +19,8 @@ from prices.pricing.override import Override, is_number
 from prices.pricing.rates import rates_at
 from prices.pricing.schedule import PriceSchedule
 
-MAX_CUTS: Final = 24
-"""More sizes, or more hours at which a price changes, are no price list: such a schedule has no grid."""
+MAX_ANSWERS: Final = 5_000
+"""How often a grid may ask whether an override holds, once per cell; what needs more is no price list."""
 MAX_TOKENS: Final = 10**12
 """No prompt is larger."""
 DAY: Final = 24 * 60
@@ -58,15 +58,19 @@ class PriceGrid(msgspec.Struct, frozen=True, gc=False):
 
 
 def price_grid(schedule: PriceSchedule) -> PriceGrid | None:
-    """Give a schedule's grid; None where any price is dynamic or unknown at any time, or cannot be read."""
+    """Give a schedule's grid; None where any price is dynamic or unknown at any time, or cannot be read.
+
+    There is none either where it would take too long to make (`MAX_ANSWERS`).
+    """
     sizes, minutes = _sizes(schedule.overrides), _minutes(schedule.overrides)
-    if len(sizes) > MAX_CUTS or len(minutes) > MAX_CUTS:
+    by_day = any(entry.window and entry.window.days for entry in schedule.overrides)
+    days = range(7 if by_day else 1)
+    if len(days) * len(minutes) * len(sizes) * len(schedule.overrides) > MAX_ANSWERS:
         return None
     if any(entry.is_window and entry.window is None for entry in schedule.overrides):
         return None  # nobody can say when it is open
-    by_day = any(entry.window and entry.window.days for entry in schedule.overrides)
     columns: dict[Slot, list[dict[str, Decimal]]] = {}
-    for day in range(7 if by_day else 1):
+    for day in days:
         for start, end in pairwise(minutes):
             at = MONDAY + timedelta(days=day, minutes=start)
             column = []

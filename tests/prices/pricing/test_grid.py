@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prices.pricing.grid import DAY, MAX_CUTS, MONDAY, hours, length, price_grid
-from prices.pricing.rates import rates_at
+from prices.pricing.grid import DAY, MAX_ANSWERS, MONDAY, hours, length, price_grid
+from prices.pricing.rates import _holds, rates_at
 from tests.support.formats import NIGHT, OFFICE, TIER
 from tests.support.lists import schedule
 
@@ -65,14 +65,44 @@ def test_each_cell_is_what_a_cost_uses(overrides: list[Any], minute: int, tokens
         ([{"utc_days": "monday", "utc_start": 900, "utc_end": 1700, "prompt": "0.1"}], {}),
         ([{"utc_days": ["tuesday"], "utc_start": "9am", "prompt": "0.1"}], {}),
         ([{"utc_start": 900, "utc_end": 2500, "prompt": "0.1"}], {}),
-        ([{"min_prompt_tokens": n, "prompt": "0.1"} for n in range(1, MAX_CUTS + 1)], {}),
-        ([{"utc_start": n, "utc_end": 2300, "prompt": "0.1"} for n in range(MAX_CUTS)], {}),
     ],
 )
 def test_what_is_dynamic_or_unknown_at_any_time_has_no_grid(
     overrides: list[dict[str, Any]], base: dict[str, str]
 ) -> None:
     assert price_grid(schedule(*overrides, **base)) is None
+
+
+@pytest.mark.parametrize("number", [3, 10, 20, 100, 300])
+@pytest.mark.parametrize("days", [{}, {"utc_days": ["monday"]}])
+def test_a_hostile_schedule_asks_a_bounded_number_of_times(
+    days: dict[str, Any], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(*arguments: Any) -> bool | None:
+        asked.append(arguments)
+        return _holds(*arguments)
+
+    monkeypatch.setattr("prices.pricing.rates._holds", counted)
+    entries = [
+        days | {"utc_start": n % 23 * 100, "utc_end": 2400, "min_prompt_tokens": n + 1, "prompt": "0.1"}
+        for n in range(number)
+    ]
+    made = price_grid(schedule(*entries)) is not None
+    assert len(asked) <= MAX_ANSWERS
+    assert made == bool(asked) == (number < (10 if days else 20))
+
+
+def test_more_sizes_and_hours_than_any_price_list_has_are_a_grid() -> None:
+    entries = [
+        OFFICE | {"min_prompt_tokens": size, "utc_start": start}
+        for size in (32000, 128000, 200000)
+        for start in (900, 1100, 1300, 1500)
+    ]
+    grid = price_grid(schedule(*entries, prompt="0.000001"))
+    assert grid is not None
+    assert grid.thresholds == (0, 32000)
 
 
 def test_a_base_that_a_window_has_hidden_has_no_grid() -> None:
