@@ -27,7 +27,8 @@ COLUMNS: Final = (
     *("min_prompt_tokens", "utc_start", "utc_end", "utc_days", "other_conditions", "valid_from", "revision"),
 )
 NO_CONDITIONS: Final = ("", "", "", "", "")
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "'")
+FORMULA: Final = tuple("=+-@\uff1d\uff0b\uff0d\uff20'")
+"""What begins a formula, also in full width; the apostrophe as what stands before one must be one of ours."""
 
 
 def write(models: Sequence[CurrentModel]) -> bytes:
@@ -79,12 +80,12 @@ def _conditions(entry: Override) -> Sequence[Any]:
             )
         days = " ".join(entry.window.days)
         rest = {name: value for name, value in rest.items() if name not in WINDOW}
-    return size, start, end, days, _cell(_encode(rest).decode()) if rest else ""
+    return size, start, end, days, _encode(rest).decode() if rest else ""
 
 
 def _cell(text: str) -> str:
     """Keep a spreadsheet from taking a text for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode

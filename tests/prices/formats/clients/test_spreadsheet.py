@@ -4,6 +4,8 @@ import csv
 import io
 from typing import Any
 
+import pytest
+
 from prices.formats.clients.spreadsheet import COLUMNS, FORMAT
 from tests.support.formats import NIGHT, OFFICE, TIER, WRITES, current, priced
 from tests.support.lists import listed, model
@@ -66,7 +68,13 @@ def test_a_router_has_no_number() -> None:
     ] * 2
 
 
-def test_nothing_is_a_formula() -> None:
-    told = rows(model("=cmd!A0", pricing={"@evil": "1"}))
-    assert {row["model"] for row in told} == {"'=cmd!A0"}
-    assert "'@evil" in {row["dimension"] for row in told}
+@pytest.mark.parametrize("first", [*"=+-@'", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_nothing_is_a_formula(first: str) -> None:
+    told = rows(model(f"{first}cmd!A0", pricing={f"{first}evil": "1", f" {first}worse": "1"}))
+    assert {row["model"] for row in told} == {f"'{first}cmd!A0"}
+    assert {f"'{first}evil", f"' {first}worse"} <= {row["dimension"] for row in told}
+
+
+def test_quotes_commas_and_other_scripts_come_back_as_they_are() -> None:
+    slug = 'a/"one",two;\u00fc\u4e2d'
+    assert {row["model"] for row in rows(model(slug))} == {slug}
