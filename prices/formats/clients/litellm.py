@@ -57,8 +57,8 @@ FORMAT: Final = Format("litellm", "/litellm.json", JSON, write)
 
 def can_say(grid: PriceGrid) -> bool:
     """Whether these keys can say what a model costs."""
-    text_is_free = not grid.most["completion"] and grid.charges("image_output")
-    return not grid.charges("request") and not text_is_free
+    text_is_free = any(not amounts["completion"] for steps, _ in grid.groups for amounts in steps)
+    return not grid.charges("request") and not (text_is_free and grid.charges("image_output"))
 
 
 def limits_and_abilities(model: CurrentModel) -> dict[str, Any]:

@@ -151,6 +151,8 @@ def test_other_dimensions_have_their_keys() -> None:
         {"input_cache_read": "-1"},
         {"request": "0.005"},
         {"completion": "0", "image_output": "0.00001"},
+        {"completion": "0", "image_output": "0.00001", "overrides": [TIER]},
+        {"image_output": "0.00001", "overrides": [TIER | {"completion": "0"}]},
         {"overrides": [TIER | {"prompt": "-1"}]},
         {"overrides": [{"weather": "rain", "prompt": "1"}]},
     ],
