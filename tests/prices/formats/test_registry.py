@@ -7,6 +7,7 @@ import json
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,12 @@ def test_each_format_has_its_own_name_and_path() -> None:
         "/prices.csv",
     ]
     assert len({form.name for form in FORMATS}) == len(FORMATS)
+
+
+def test_the_documents_have_each_address() -> None:
+    rows = (Path(__file__).parents[3] / "docs/clients.md").read_text().splitlines()
+    addresses = {row.split("|")[-2].strip(" `") for row in rows if row.startswith("| ")}
+    assert {form.path for form in FORMATS} <= addresses
 
 
 def test_an_empty_catalogue_is_written() -> None:
