@@ -10,6 +10,7 @@ import msgspec
 from redis import Redis
 
 from prices.errors import in_full
+from prices.formats.registry import FORMATS
 from prices.runtime.logs import log
 from prices.runtime.lua import LuaScript
 from prices.runtime.redis_client import Keys, redis_errors
@@ -215,10 +216,18 @@ def read_publication(redis: Redis, keys: Keys) -> tuple[Stamp, Publication] | No
     if content is None or refreshed_us is None or packed is None:
         return None
     try:
-        return _stamp(content, refreshed_us, *rest), msgspec.msgpack.decode(packed, type=Publication)
+        return _stamp(content, refreshed_us, *rest), _unpacked(packed)
     except (msgspec.MsgspecError, ValueError, OverflowError, OSError) as error:
         log.warning("What Redis holds is no publication", reason=in_full(error))
         return None
+
+
+def _unpacked(packed: bytes) -> Publication:
+    """Read a publication. Raises ValueError for that of an earlier release, which lacks a format of ours."""
+    published = msgspec.msgpack.decode(packed, type=Publication)
+    if missing := {form.path for form in FORMATS} - published.formats.keys():
+        raise ValueError(f"it does not have {', '.join(sorted(missing))}")
+    return published
 
 
 def _bytes(values: Any) -> list[bytes | None]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from prices.errors import RedisUnavailableError
+from prices.formats.registry import FORMATS
 from prices.published import make, redis_copy
 from prices.published.make import make_publication, publish_current
 from prices.published.packing import pack
@@ -36,7 +37,8 @@ ONE = Decimal(1)
 
 
 def made(revision: int) -> Publication:
-    return Publication(revision, pack(b"models %d" % revision), pack(b"prices"), {"/a.json": pack(b"{}")})
+    formats = {form.path: pack(b"{}") for form in FORMATS}
+    return Publication(revision, pack(b"models %d" % revision), pack(b"prices"), formats)
 
 
 def revision_there(redis: Redis, keys: Keys = KEYS) -> int | None:
@@ -106,6 +108,8 @@ GARBAGE: dict[str, dict[str, Any]] = {
     "a publication that is no message": {"publication": b"\xc1garbage"},
     "a publication of another shape": {"publication": msgspec.msgpack.encode({"revision": "x"})},
 }
+ONE_FORMAT_LESS = msgspec.structs.replace(made(1), formats=dict(list(made(1).formats.items())[1:]))
+GARBAGE["a publication without a format"] = {"publication": msgspec.msgpack.encode(ONE_FORMAT_LESS)}
 MISSING = ("refreshed_us", "content", "publication")
 
 
