@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from prices.runtime.settings import ROOT
-from tests.system.cluster.matrix import PAGE, FaultRow, main, named_tests
+from tests.system.cluster.matrix import PAGE, TESTS_BEGIN, FaultRow, main, named_tests
+from tests.system.simulation.mutations import MUTATIONS
 
 pytestmark = pytest.mark.process
 
@@ -111,3 +112,9 @@ def test_the_page_in_the_documents_is_of_exactly_the_rows_that_the_suite_has() -
         [sys.executable, "-c", COLLECT], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert named_tests(PAGE.read_text()) == {line for line in told.stdout.splitlines() if "::" in line}
+
+
+def test_the_page_in_the_documents_takes_out_each_safeguard_that_the_simulation_names() -> None:
+    table = PAGE.read_text().partition("## Can the simulation fail?")[2].partition(TESTS_BEGIN)[0]
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines() if line.startswith("| ")]
+    assert rows[1:] == [mutation.name for mutation in MUTATIONS]
