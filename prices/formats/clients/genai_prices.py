@@ -72,7 +72,7 @@ def _model(model: CurrentModel, grid: PriceGrid) -> dict[str, Any]:
 
 
 def _by_hour(grid: PriceGrid) -> list[tuple[Steps, list[tuple[int, int]]]]:
-    """Give what holds at each time of the day on its dearest day, what holds longest first."""
+    """Give what holds at each time of the day on its dearest day."""
     if len(grid.groups) == 1:
         return [(grid.groups[0][0], [(0, DAY)])]
     of_a_minute: dict[tuple[int, int], list[Steps]] = {}
@@ -87,7 +87,7 @@ def _by_hour(grid: PriceGrid) -> list[tuple[Steps, list[tuple[int, int]]]]:
             found.append((most, [minutes]))
         else:
             group.append(minutes)
-    return sorted(found, key=lambda one: -sum(end - start for start, end in one[1]))
+    return found
 
 
 def _prices(grid: PriceGrid, steps: Steps) -> dict[str, Any]:

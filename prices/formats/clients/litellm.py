@@ -111,9 +111,7 @@ def _row(model: CurrentModel) -> dict[str, Any] | None:
         row |= {
             tier_key(key, tokens): number(amounts[name]) for name, key in TIERED.items() if name in amounts
         }
-    row |= flat_prices(
-        grid.most | {name: amount for name, amount in dearest(steps).items() if name in OFF_PEAK}
-    )
+    row |= flat_prices(dearest(steps))
     if off_peak is not None:
         row["off_peak_pricing"] = _times(off_peak[1]) | _off_peak_prices(off_peak[0][0])
     return row

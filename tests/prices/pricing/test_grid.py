@@ -131,6 +131,14 @@ def test_reasoning_for_nothing_says_nothing_beside_the_completion() -> None:
     assert "internal_reasoning" not in grid.most
 
 
+@pytest.mark.parametrize(("end", "shown"), [(960, "10:00"), (975, "10:00"), (2360, "00:00")])
+def test_a_clock_beyond_the_hour_is_the_next_hour(end: int, shown: str) -> None:
+    grid = price_grid(schedule({"utc_start": 800, "utc_end": end, "prompt": "0.1"}))
+    assert grid is not None
+    (window,) = [slots for steps, slots in grid.groups if steps[0]["prompt"] == Decimal("0.1")]
+    assert hours([(start, to) for day, start, to in window if day == 0], wrap=True) == [("08:00", shown)]
+
+
 def test_hours_are_joined_and_a_day_ends_at_midnight() -> None:
     parts = [(0, 30), (990, 1200), (1200, 1440)]
     assert hours(parts, wrap=True) == [("16:30", "00:30")]

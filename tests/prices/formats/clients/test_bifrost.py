@@ -47,6 +47,18 @@ def test_a_tier_between_those_stands_from_the_size_before_it() -> None:
     assert told[f"{IN}_above_200k_tokens"] == told[f"{IN}_above_272k_tokens"] == Decimal("0.000009")
 
 
+def test_a_tier_that_is_cheaper_is_exact_too() -> None:
+    told = row(TIER | {"prompt": "0.000001"})
+    assert told[f"{IN}_above_128k_tokens"] == Decimal("0.000002")
+    assert told[f"{IN}_above_200k_tokens"] == Decimal("0.000001")
+
+
+def test_the_cache_has_no_tier_above_128k_so_its_base_price_holds_up_to_200k() -> None:
+    told = row({"min_prompt_tokens": 150000, "input_cache_read": "0.000001"}, **WRITES)
+    assert told["cache_read_input_token_cost"] == Decimal("0.000001")
+    assert "cache_read_input_token_cost_above_128k_tokens" not in told
+
+
 def test_a_window_stands_at_the_dearest_time() -> None:
     told = row(NIGHT | {"completion": "0.00001"})
     assert (told[IN], told["output_cost_per_token"]) == (Decimal("0.000002"), Decimal("0.00001"))

@@ -103,6 +103,12 @@ def test_a_window_whose_price_depends_on_the_size_is_no_block() -> None:
     assert (told[IN], told[f"{IN}_above_200k_tokens"]) == (Decimal("0.000002"), Decimal("0.000006"))
 
 
+def test_reasoning_stands_at_its_price_outside_the_block() -> None:
+    told = row(NIGHT | {"internal_reasoning": "0.000004"}, internal_reasoning="0.000001")
+    assert told["output_cost_per_reasoning_token"] == Decimal("0.000001")
+    assert told["off_peak_pricing"]["output_cost_per_reasoning_token"] == Decimal("0.000004")
+
+
 def test_what_the_block_cannot_name_stands_at_its_dearest() -> None:
     told = row(NIGHT | {"input_cache_write_1h": "0.000009", "audio": "0.00001"}, **WRITES)
     assert told["cache_creation_input_token_cost_above_1hr"] == Decimal("0.000009")

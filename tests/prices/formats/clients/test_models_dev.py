@@ -77,10 +77,11 @@ def test_one_tier_from_200k_on_is_said_for_older_clients_too() -> None:
 
 
 def test_other_tiers_are_tiers_alone() -> None:
-    low = TIER | {"min_prompt_tokens": 32000}
+    low, high = TIER | {"min_prompt_tokens": 32000}, TIER | {"min_prompt_tokens": 400000, "prompt": "0.1"}
     assert [tier["tier"]["size"] for tier in cost(low, TIER | {"prompt": "0.1"})["tiers"]] == [32000, 200000]
     assert "context_over_200k" not in cost(low)
     assert "context_over_200k" not in cost(low, TIER | {"prompt": "0.1"})
+    assert "context_over_200k" not in cost(TIER, high)
 
 
 def test_a_window_stands_at_the_dearest_time_and_audio_has_keys() -> None:

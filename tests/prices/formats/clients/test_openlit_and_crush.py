@@ -76,5 +76,19 @@ def test_both_have_free_models_and_neither_a_number_for_a_router_or_a_price_per_
     assert [one["id"] for one in provider(*rows)["models"]] == ["a/free:free"]
 
 
+def test_the_defaults_of_crush_take_tools_and_the_small_one_costs_something() -> None:
+    tools = {"supported_parameters": ["tools"]}
+    rows = (
+        model("a/no-tools", "0.000001", "0.000001"),
+        model("b/free:free", "0", "0", **tools),
+        model("c/large", "0.000005", "0.000005", **tools),
+        model("d/small", "0.000002", "0.000002", **tools),
+    )
+    told = provider(*rows)
+    assert (told["default_large_model_id"], told["default_small_model_id"]) == ("b/free:free", "d/small")
+    alone = provider(*rows[:2])
+    assert (alone["default_large_model_id"], alone["default_small_model_id"]) == ("b/free:free",) * 2
+
+
 def test_crush_has_no_default_where_there_is_no_model() -> None:
     assert provider(model("openrouter/auto", "-1", "-1"))["models"] == []

@@ -2,8 +2,10 @@
 
 import csv
 import io
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from prices.formats.clients.spreadsheet import COLUMNS, FORMAT
@@ -53,6 +55,20 @@ def test_each_tier_and_window_has_rows_with_its_conditions() -> None:
         ("1", "", "16:30", "00:30", ""),
         ("3", "", "09:00", "17:00", "monday tuesday wednesday thursday friday"),
     ]
+
+
+def test_a_window_of_whole_days_has_no_hours() -> None:
+    last = rows(priced(overrides=[{"utc_days": ["sunday"], "prompt": "0.1"}]))[-1]
+    assert (last["utc_start"], last["utc_end"], last["utc_days"]) == ("", "", "sunday")
+
+
+def test_a_base_that_a_window_has_hidden_is_unknown() -> None:
+    (one,) = current(listed(priced(overrides=[NIGHT | {"prompt": "0.000002"}])))
+    hidden = one.price.schedule.seen_after(None, datetime(2026, 8, 6, 20, tzinfo=UTC))
+    seen = msgspec.structs.replace(one, price=msgspec.structs.replace(one.price, schedule=hidden))
+    told = csv.DictReader(io.StringIO(FORMAT.write([seen]).decode(), newline=""))
+    base = [row for row in told if row["dimension"] == "prompt" and not row["utc_start"]]
+    assert [(row["state"], row["usd_per_unit"]) for row in base] == [("unknown", "")]
 
 
 def test_a_condition_that_nobody_knows_stands_as_it_came() -> None:
