@@ -40,6 +40,8 @@ BREAKER_SECONDS: Final = 5.0
 """How long Redis is left alone after it failed."""
 JUDGE_SECONDS: Final = 0.5
 """How long news from Redis wait for the database to say whether it knows them; requests do not wait."""
+KNOWN_SECONDS: Final = (30.0, 60.0)
+"""How long the database's word that it knows what is served holds; by chance, so that many do not ask at once."""
 DATABASE_SECONDS: Final = (2.0, 4.0)
 """How often the database is asked meanwhile; by chance within these, so that many do not ask at once."""
 
@@ -147,6 +149,7 @@ class SnapshotReader:
         self._database_closed_until = 0.0
         self._judge_closed_until = 0.0
         self._checked: Stamp | None = None
+        self._checked_until = 0.0
 
     def current(self) -> Snapshot:
         """Give the snapshot to serve from; wait shortly for news, longer only with nothing in memory.
@@ -243,10 +246,11 @@ class SnapshotReader:
     def _is_known(self, stamp: Stamp, *, anew: bool = False) -> bool | None:
         """Whether the database knows a commit; None where it does not answer in time.
 
-        Each commit is asked after once, unless `anew`. The first copy is served before: a process must answer
-        before it has loaded what asks a database.
+        Its word on a commit holds for a while, unless `anew`: the database may be restored, or another take its
+        place, and nobody else say so. The first copy is served before: a process must answer before it has
+        loaded what asks a database.
         """
-        checked = self._checked
+        checked = self._checked if self._clock() < self._checked_until else None
         if not anew and checked is not None and (checked.run, checked.commit) == (stamp.run, stamp.commit):
             return True
         if self._clock() < self._judge_closed_until:
@@ -254,11 +258,12 @@ class SnapshotReader:
         try:
             is_known = in_background(lambda: self._ask_whether_known(stamp)).result(JUDGE_SECONDS)
         except (PricesError, FutureTimeoutError) as error:
-            self._judge_closed_until = self._clock() + BREAKER_SECONDS
+            self._judge_closed_until = self._clock() + BREAKER_SECONDS * random.uniform(1, 2)
             log.debug("The database did not say whether it knows what is served", reason=repr(error))
             return None
         if is_known:
             self._checked = stamp
+            self._checked_until = self._clock() + random.uniform(*KNOWN_SECONDS)
         return is_known
 
     def _from_database(self, known: Snapshot | None) -> Snapshot:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from prices.coordination.heartbeats import say_alive
 from prices.errors import DatabaseUnavailableError
@@ -14,12 +15,15 @@ from prices.operations.health import HealthReporter
 from prices.published import snapshot
 from prices.published.make import publish_current
 from prices.published.redis_copy import Stamp, read_publication, read_stamp
-from prices.published.snapshot import SnapshotReader
+from prices.published.snapshot import KNOWN_SECONDS, SnapshotReader
 from prices.refresh.story import refresh_prices
+from prices.runtime.deployment import Deployment
 from prices.runtime.settings import Settings
 from prices.services import Services
 from prices.store.commits import commit_of
-from prices.store.database import reading
+from prices.store.database import reading, writing
+from prices.store.queries import deployment_of
+from prices.store.tables import catalogue
 from tests.support.lists import body, model
 from tests.support.readers import reader_of
 
@@ -46,6 +50,10 @@ class Restorable:
     def restore(self) -> None:
         self.services.engine.dispose()
         self.file.write_bytes(self.backup)
+
+    def deployment_of_another_process(self) -> Deployment:
+        own = self.services.deployment
+        return Deployment(self.services.redis, "", own.address, lambda: deployment_of(self.services.engine))
 
     def published(self) -> tuple[Stamp, int]:
         read = read_publication(self.services.redis, self.services.keys)
@@ -120,6 +128,70 @@ def test_without_beat_a_new_reader_puts_right_what_is_published(restorable: Rest
     assert served(reader, clock) == ["a/old"]
     assert served(reader, clock) == ["a/old"]
     assert restorable.published()[1] == 1
+
+
+def test_without_beat_a_reader_that_runs_follows_within_a_minute(
+    restorable: Restorable, clock: Clock
+) -> None:
+    reader = reader_of(restorable.services, clock)
+    assert served(reader, clock) == LOST
+    assert served(reader, clock) == LOST
+    restorable.restore()
+    clock.now += KNOWN_SECONDS[1]
+    assert served(reader, clock) == ["a/old"]
+    assert served(reader, clock) == ["a/old"]
+    assert restorable.published()[1] == 1
+
+
+def test_a_database_made_anew_at_the_same_address_is_followed_within_a_minute(
+    restorable: Restorable, clock: Clock
+) -> None:
+    """It has another id: what it publishes stands under other keys, and those of the old one stay as they were."""
+    reader = reader_of(restorable.services, clock)
+    assert served(reader, clock) == LOST
+    assert served(reader, clock) == LOST
+    restorable.restore()
+    with writing(restorable.services.engine) as connection:
+        connection.execute(update(catalogue).values(deployment="made anew"))
+    beat = replace(restorable.services, deployment=restorable.deployment_of_another_process())
+    publish_current(beat)
+    assert served(reader, clock) == LOST
+    clock.now += KNOWN_SECONDS[1]
+    assert served(reader, clock) == ["a/old"]
+    assert restorable.services.keys == beat.keys
+
+
+def test_the_database_is_not_asked_at_each_look_whether_it_knows_what_is_served(
+    restorable: Restorable, clock: Clock
+) -> None:
+    reader = reader_of(restorable.services, clock)
+    ask, asked = reader._ask_whether_known, []
+
+    def counted(stamp: Stamp) -> bool:
+        asked.append(clock.now)
+        return ask(stamp)
+
+    reader._ask_whether_known = counted
+    for _second in range(300):
+        served(reader, clock)
+    assert 300 / KNOWN_SECONDS[1] - 1 <= len(asked) <= 300 / KNOWN_SECONDS[0] + 1
+
+
+def test_processes_that_got_no_answer_do_not_all_ask_again_at_once(
+    restorable: Restorable, clock: Clock
+) -> None:
+    readers = [reader_of(restorable.services, clock) for _ in range(10)]
+
+    def away(_stamp: Stamp) -> bool:
+        raise DatabaseUnavailableError("away")
+
+    for reader in readers:
+        reader._ask_whether_known = away
+        assert list(reader.current().documents) == LOST
+    clock.now += 1
+    for reader in readers:
+        assert list(reader.current().documents) == LOST
+    assert len({reader._judge_closed_until for reader in readers}) == len(readers)
 
 
 def test_without_redis_a_reader_follows_the_restored_database(
