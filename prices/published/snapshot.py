@@ -41,7 +41,7 @@ BREAKER_SECONDS: Final = 5.0
 JUDGE_SECONDS: Final = 0.5
 """How long news from Redis wait for the database to say whether it knows them; requests do not wait."""
 KNOWN_SECONDS: Final = (30.0, 60.0)
-"""How long the database's word that it knows what is served holds; by chance, so that many do not ask at once."""
+"""How long the database's word that it knows a commit holds; by chance, so that many do not ask at once."""
 DATABASE_SECONDS: Final = (2.0, 4.0)
 """How often the database is asked meanwhile; by chance within these, so that many do not ask at once."""
 
@@ -211,8 +211,8 @@ class SnapshotReader:
         if known is not None and told is not None:
             if told.content == known.stamp.content and told.commit == known.stamp.commit:
                 return known.confirmed(told) if told != known.stamp else known
-            if known.stamp.is_later_than(told, self._now()):
-                return self._put_right(keys, known)
+            if known.stamp.is_later_than(told, self._now()) and self._is_put_right(keys, known):
+                return known
             if self._is_known(told) is False:
                 return self._replaced(keys, known, told)
             if told.content == known.stamp.content:
@@ -224,17 +224,16 @@ class SnapshotReader:
         redis_copy.refill(self._redis, keys, snapshot.stamp, snapshot.published)
         return snapshot
 
-    def _put_right(self, keys: Keys, known: Snapshot) -> Snapshot:
+    def _is_put_right(self, keys: Keys, known: Snapshot) -> bool:
         """Put the copy in memory in the place of an earlier one, as of a replica that was behind.
 
-        Not unless the database knows the copy: it may have been restored, and the earlier one be its own.
+        Not unless the database knows the copy. False where it does not: it was restored, and the earlier one
+        may be its own. Then that is read, as bodies are made by one process and not by each.
         """
         is_known = self._is_known(known.stamp, anew=True)
-        if is_known is False:
-            return self._from_database(None)
         if is_known:
             redis_copy.refill(self._redis, keys, known.stamp, known.published)
-        return known
+        return is_known is not False
 
     def _replaced(self, keys: Keys, known: Snapshot, told: Stamp) -> Snapshot:
         """Put the database's word in the place of what it does not know."""
@@ -246,9 +245,9 @@ class SnapshotReader:
     def _is_known(self, stamp: Stamp, *, anew: bool = False) -> bool | None:
         """Whether the database knows a commit; None where it does not answer in time.
 
-        Its word on a commit holds for a while, unless `anew`: the database may be restored, or another take its
-        place, and nobody else say so. The first copy is served before: a process must answer before it has
-        loaded what asks a database.
+        Its word on a commit holds for a while, unless `anew`: the database may be restored, or another may take
+        its place, without a word in Redis. The first copy is served before: a process must answer before it
+        has loaded what asks a database.
         """
         checked = self._checked if self._clock() < self._checked_until else None
         if not anew and checked is not None and (checked.run, checked.commit) == (stamp.run, stamp.commit):

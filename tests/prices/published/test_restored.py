@@ -121,6 +121,23 @@ def test_a_reader_leaves_the_lost_past_once_what_is_published_was_put_right(
     assert restorable.published()[1] == 1
 
 
+def test_what_was_put_right_is_read_and_not_made_by_every_process(
+    restorable: Restorable, clock: Clock
+) -> None:
+    reader = reader_of(restorable.services, clock)
+    assert served(reader, clock) == LOST
+    assert served(reader, clock) == LOST
+    restorable.restore()
+    publish_current(restorable.services)
+
+    def makes(_known: Stamp | None) -> Any:
+        raise AssertionError("the database is asked for bodies that Redis holds")
+
+    reader._ask_database = makes
+    assert served(reader, clock) == ["a/old"]
+    assert served(reader, clock) == ["a/old"]
+
+
 def test_without_beat_a_new_reader_puts_right_what_is_published(restorable: Restorable, clock: Clock) -> None:
     restorable.restore()
     reader = reader_of(restorable.services, clock)
@@ -146,7 +163,7 @@ def test_without_beat_a_reader_that_runs_follows_within_a_minute(
 def test_a_database_made_anew_at_the_same_address_is_followed_within_a_minute(
     restorable: Restorable, clock: Clock
 ) -> None:
-    """It has another id: what it publishes stands under other keys, and those of the old one stay as they were."""
+    """It has another id: what it publishes stands under other keys, and those of the old one stay."""
     reader = reader_of(restorable.services, clock)
     assert served(reader, clock) == LOST
     assert served(reader, clock) == LOST
