@@ -19,8 +19,11 @@ from prices.runtime.redis_client import Keys, redis_errors
 
 REMEMBER_SECONDS: Final = 30 * 24 * 3600
 """How long Redis remembers an address at which nobody has found a database again."""
-DOUBT_SECONDS: Final = 3600
-"""How long two databases that were found at one address keep each other from being believed."""
+DOUBT_SECONDS: Final = 2 * 24 * 3600
+"""How long two databases that were found at one address keep each other from being believed.
+
+Each is found at its refreshes: longer than the time between two, or the one that came last would be believed.
+"""
 
 _REMEMBER: Final = LuaScript("""
 local now = tonumber(redis.call('TIME')[1])

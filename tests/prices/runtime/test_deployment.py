@@ -98,6 +98,15 @@ def test_an_address_at_which_two_databases_were_found_is_not_believed_for_a_whil
     assert recall(redis, "", ADDRESS) == OURS
 
 
+@pytest.mark.parametrize("hours", [1, 3, 24])
+def test_two_databases_at_one_address_stay_in_doubt_between_their_refreshes(redis: Redis, hours: int) -> None:
+    remember(redis, OTHERS, ADDRESS)
+    now, _micro = redis.time()  # type: ignore[misc]
+    redis.zadd(OURS.address(ADDRESS), {OTHERS.deployment: now - 3600 * hours - 60})
+    remember(redis, OURS, ADDRESS)
+    assert recall(redis, "", ADDRESS) is None
+
+
 def test_the_database_is_asked_once_and_goes_before_what_redis_remembers(redis: Redis) -> None:
     remember(redis, OTHERS, ADDRESS)
     told = ["ours"]
