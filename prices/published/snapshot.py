@@ -245,9 +245,9 @@ class SnapshotReader:
     def _is_known(self, stamp: Stamp, *, anew: bool = False) -> bool | None:
         """Whether the database knows a commit; None where it does not answer in time.
 
-        Its word on a commit holds for a while, unless `anew`: the database may be restored, or another may take
-        its place, without a word in Redis. The first copy is served before: a process must answer before it
-        has loaded what asks a database.
+        Its word on a commit holds for a while, unless `anew`: the database may be restored, or another may
+        take its place, without a word in Redis. The first copy is served before: a process must answer before
+        it has loaded what asks a database.
         """
         checked = self._checked if self._clock() < self._checked_until else None
         if not anew and checked is not None and (checked.run, checked.commit) == (stamp.run, stamp.commit):
