@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header, parse_etags
 
-from prices.published.redis_copy import IDENTITY, strong_etag
+from prices.published.bodies import IDENTITY, strong_etag
 
 MIN_PACKED: Final = 1024
 """Smaller bodies are sent as they are."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import current_app
 
-from prices.published.redis_copy import Publication, Stamp
-from prices.published.snapshot import Snapshot, SnapshotReader
+from prices.published.bodies import Publication, Stamp
+from prices.published.reader import SnapshotReader
+from prices.published.snapshot import Snapshot
 from prices.runtime.deployment import Deployment, address_of
 from prices.runtime.redis_client import Keys, make_redis
 from prices.runtime.settings import Settings

@@ -8,7 +8,7 @@ from msgspec import Meta
 from werkzeug.exceptions import NotFound
 
 from prices.pricing.bands import BANDS
-from prices.published.redis_copy import IDENTITY, PublishedBody
+from prices.published.bodies import IDENTITY, PublishedBody
 from web import price_table
 from web.api.parameters import CHOICES, Query, query
 from web.context import current_snapshot, web_context

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prices.errors import PricesError
 from prices.formats.registry import FORMATS
-from prices.published.redis_copy import Publication, PublishedBody
-from prices.published.snapshot import Snapshot, SnapshotReader
+from prices.published.bodies import Publication, PublishedBody
+from prices.published.reader import SnapshotReader
+from prices.published.snapshot import Snapshot
 from web.bodies import (
     Answer,
     Representation,

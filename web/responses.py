@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Response, request
 
-from prices.published.redis_copy import PublishedBody
+from prices.published.bodies import PublishedBody
 from prices.published.snapshot import Snapshot
 from web.bodies import Body, MadeBody, negotiated
 

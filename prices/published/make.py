@@ -11,8 +11,9 @@ from prices.formats import openrouter, pricebeat
 from prices.formats.format import CurrentModel, Details
 from prices.formats.registry import FORMATS
 from prices.history import read
+from prices.published.bodies import BODIES_VERSION, Publication, Stamp
 from prices.published.packing import pack
-from prices.published.redis_copy import BODIES_VERSION, Publication, Stamp, confirm, publish, read_stamp
+from prices.published.redis_copy import confirm, publish, read_stamp
 from prices.runtime.deployment import remember
 from prices.runtime.logs import log
 from prices.services import Services

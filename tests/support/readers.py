@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from prices.published import make
-from prices.published.snapshot import SnapshotReader
+from prices.published.reader import SnapshotReader
 from prices.services import Services
 
 

@@ -49,4 +49,4 @@ def site(page_upstream: Standin, tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a first answer take its time on a busy machine; the bounds have tests of their own."""
-    monkeypatch.setattr("prices.published.snapshot.FIRST_SECONDS", 20)
+    monkeypatch.setattr("prices.published.reader.FIRST_SECONDS", 20)

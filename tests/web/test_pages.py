@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from local.standin.client import Standin
-from prices.published.redis_copy import Publication, PublishedBody, Stamp
+from prices.published.bodies import Publication, PublishedBody, Stamp
 from prices.published.snapshot import Snapshot
 from prices.refresh.outcome import RefreshFailedError
 from tests.support.site import Site

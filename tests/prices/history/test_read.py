@@ -17,8 +17,8 @@ from prices.catalogue.guards import Guards
 from prices.formats import pricebeat
 from prices.history import read
 from prices.history.read import PriceInterval
+from prices.published.bodies import IDENTITY
 from prices.published.make import make_publication
-from prices.published.redis_copy import IDENTITY
 from prices.runtime.settings import Settings
 from prices.store.database import make_engine, reading
 from prices.store.queries import catalogue_state

@@ -9,9 +9,10 @@ import pytest
 import zstandard
 
 from local.standin.client import Standin
+from prices.published.bodies import Publication
 from prices.published.make import make_publication
 from prices.published.packing import pack
-from prices.published.redis_copy import Publication, read_publication
+from prices.published.redis_copy import read_publication
 from prices.refresh.story import refresh_prices
 from prices.services import Services
 

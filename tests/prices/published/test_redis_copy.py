@@ -14,17 +14,10 @@ from redis import Redis
 from prices.errors import RedisUnavailableError
 from prices.formats.registry import FORMATS
 from prices.published import make, redis_copy
+from prices.published.bodies import AHEAD, Publication, Stamp
 from prices.published.make import make_publication, publish_current
 from prices.published.packing import pack
-from prices.published.redis_copy import (
-    AHEAD,
-    Publication,
-    Stamp,
-    confirm,
-    publish,
-    read_publication,
-    read_stamp,
-)
+from prices.published.redis_copy import confirm, publish, read_publication, read_stamp
 from prices.runtime.redis_client import Keys
 from prices.services import Services
 from tests.support.ledger import fill

@@ -12,10 +12,11 @@ from sqlalchemy import update
 from prices.coordination.heartbeats import say_alive
 from prices.errors import DatabaseUnavailableError
 from prices.operations.health import HealthReporter
-from prices.published import snapshot
+from prices.published import reader as reader_module
+from prices.published.bodies import Stamp
 from prices.published.make import publish_current
-from prices.published.redis_copy import Stamp, read_publication, read_stamp
-from prices.published.snapshot import KNOWN_SECONDS, SnapshotReader
+from prices.published.reader import KNOWN_SECONDS, SnapshotReader
+from prices.published.redis_copy import read_publication, read_stamp
 from prices.refresh.story import refresh_prices
 from prices.runtime.deployment import Deployment
 from prices.runtime.settings import Settings
@@ -88,7 +89,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A reader's clock; a busy machine is no failure."""
     for name in ("NEWS_SECONDS", "FIRST_SECONDS", "JUDGE_SECONDS"):
-        monkeypatch.setattr(snapshot, name, 20)
+        monkeypatch.setattr(reader_module, name, 20)
     return Clock()
 
 

@@ -16,8 +16,9 @@ from prices.errors import PricesError
 from prices.formats import pricebeat
 from prices.history import read
 from prices.history.read import RecordedChange
+from prices.published.bodies import IDENTITY, PublishedBody
 from prices.published.make import make_publication
-from prices.published.redis_copy import IDENTITY, PublishedBody, read_publication
+from prices.published.redis_copy import read_publication
 from prices.refresh.replay import SECOND_LOOK, Capture, Replayed, captures_in, replay
 from prices.refresh.story import refresh_prices
 from prices.runtime.redis_client import LOCK_KEY

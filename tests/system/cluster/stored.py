@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from prices.published.bodies import Publication
 from prices.published.make import make_publication
-from prices.published.redis_copy import Publication, read_publication
+from prices.published.redis_copy import read_publication
 from prices.services import Services
 from prices.store.database import reading
 from prices.store.tables import catalogue, dated_prices, language_models, refresh_runs, revisions

@@ -4,7 +4,7 @@ import sqlite3
 
 import msgspec
 
-from prices.published.redis_copy import AHEAD
+from prices.published.bodies import AHEAD
 from tests.system.simulation.wall_clock import WallClock
 
 _IN_FORCE = """

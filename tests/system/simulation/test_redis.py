@@ -8,8 +8,9 @@ from redis.exceptions import NoScriptError
 
 from prices.coordination.heartbeats import say_alive
 from prices.coordination.lease import Barred, Holder, Lease, read_holder
+from prices.published.bodies import Publication, Stamp
 from prices.published.packing import pack
-from prices.published.redis_copy import Publication, Stamp, confirm, publish
+from prices.published.redis_copy import confirm, publish
 from prices.refresh import stash
 from prices.runtime.redis_client import LOCK_KEY, PAYLOAD_KEY, make_redis
 from tests.system.simulation.client import SimRedis

@@ -16,11 +16,14 @@ from redis import Redis
 from sqlalchemy import update
 
 from prices.errors import DatabaseUnavailableError, OverloadedError, PricesError, SchemaBehindError
-from prices.published import make, redis_copy, snapshot
+from prices.published import make, redis_copy
+from prices.published import reader as reader_module
+from prices.published.bodies import Publication, Stamp
 from prices.published.make import publish_current
 from prices.published.packing import pack
-from prices.published.redis_copy import Stamp, read_stamp
-from prices.published.snapshot import BREAKER_SECONDS, DATABASE_SECONDS, SnapshotReader
+from prices.published.reader import BREAKER_SECONDS, DATABASE_SECONDS, SnapshotReader
+from prices.published.redis_copy import read_stamp
+from prices.published.snapshot import Snapshot
 from prices.runtime.background import MOST_AT_ONCE
 from prices.runtime.bounds import Limits
 from prices.runtime.deployment import Deployment
@@ -65,8 +68,8 @@ class Watched:
             return read_database(*given)
 
         monkeypatch.setattr(redis_copy, "read_stamp", counted_stamp)
-        monkeypatch.setattr(snapshot, "NEWS_SECONDS", 10)  # a busy machine is no failure
-        monkeypatch.setattr(snapshot, "FIRST_SECONDS", 10)
+        monkeypatch.setattr(reader_module, "NEWS_SECONDS", 10)  # a busy machine is no failure
+        monkeypatch.setattr(reader_module, "FIRST_SECONDS", 10)
         monkeypatch.setattr(make, "read_database", counted_database)
 
     def turn_to(self, services: Services) -> None:
@@ -74,7 +77,7 @@ class Watched:
         other = reader_of(services)
         self.reader._redis, self.reader._ask_database = other._redis, other._ask_database
 
-    def after(self, seconds: float) -> "snapshot.Snapshot":
+    def after(self, seconds: float) -> Snapshot:
         self.clock.now += seconds
         return self.reader.current()
 
@@ -286,14 +289,14 @@ def test_a_revision_is_fetched_by_one_thread_while_the_others_are_served_from_me
         return read(*given)
 
     monkeypatch.setattr(redis_copy, "read_stamp", slow)
-    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 0.04)
+    monkeypatch.setattr(reader_module, "NEWS_SECONDS", 0.04)
     watched.clock.now += 1
     with ThreadPoolExecutor(8) as pool:
         served = [pool.submit(watched.reader.current) for _ in range(8)]
         assert all(one.result(10) is first for one in served)  # while the answer is not there yet
     assert asking.is_set()
     go_on.set()
-    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 10)
+    monkeypatch.setattr(reader_module, "NEWS_SECONDS", 10)
     assert watched.after(1).stamp == first.stamp
     settle(watched.reader)
     assert watched.asked in (2, 3)  # the one that was slow, and the one after it unless they met
@@ -306,7 +309,7 @@ def test_a_request_waits_for_slow_stores_no_longer_than_its_bound(
     watched.after(0)
     go_on = threading.Event()
     monkeypatch.setattr(redis_copy, "read_stamp", lambda *_: go_on.wait(20) and None)
-    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 0.04)
+    monkeypatch.setattr(reader_module, "NEWS_SECONDS", 0.04)
     began = time.monotonic()
     for _request in range(20):  # within the second after the first one's wait, nobody waits again
         assert list(watched.after(0.01).documents) == ["a/one"]
@@ -364,7 +367,7 @@ def test_a_database_that_stands_still_keeps_nobody_waiting(
     wire: Freezing, wired: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that was good and hangs now: the copy in memory serves on, within a bound."""
-    monkeypatch.setattr(snapshot, "FIRST_SECONDS", 10)  # the first answer may take its time here
+    monkeypatch.setattr(reader_module, "FIRST_SECONDS", 10)  # the first answer may take its time here
     clock = Clock()
     reader = reader_of(wired, clock)
     with ThreadPoolExecutor(1) as pool:
@@ -385,7 +388,7 @@ def test_questions_that_hang_in_the_database_keep_nobody_from_redis(
     wire: Freezing, wired: Services, stores: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis is back, the database has taken questions and answers none: the copy follows Redis again."""
-    monkeypatch.setattr(snapshot, "FIRST_SECONDS", 10)
+    monkeypatch.setattr(reader_module, "FIRST_SECONDS", 10)
     monkeypatch.setattr(postgres, "SILENCE_SECONDS", 0.3)
     fill(stores.engine, model("a/one"))
     clock = Clock()
@@ -508,8 +511,8 @@ def test_the_same_prices_confirmed_by_a_clock_that_is_right_again_bear_its_time(
 def test_an_older_word_of_the_database_does_not_replace_the_copy_in_memory(no_redis: Redis) -> None:
     at = datetime.now(UTC)
     publications = [
-        (Stamp("two", at), redis_copy.Publication(2, BODY, BODY, {})),
-        (Stamp("one", at - timedelta(hours=1)), redis_copy.Publication(1, BODY, BODY, {})),
+        (Stamp("two", at), Publication(2, BODY, BODY, {})),
+        (Stamp("one", at - timedelta(hours=1)), Publication(1, BODY, BODY, {})),
     ]
     clock = Clock()
     reader = SnapshotReader(no_redis, Keys, lambda _known: publications.pop(0), lambda _stamp: True, clock)
@@ -543,7 +546,7 @@ def test_after_a_slow_wait_nobody_else_waits_within_the_second(
     watched.after(0)
     go_on = threading.Event()
     monkeypatch.setattr(redis_copy, "read_stamp", lambda *_given: go_on.wait(20) and None)
-    monkeypatch.setattr(snapshot, "NEWS_SECONDS", 0.5)
+    monkeypatch.setattr(reader_module, "NEWS_SECONDS", 0.5)
     began = time.monotonic()
     watched.after(1)
     for _request in range(5):
